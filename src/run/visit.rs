@@ -51,6 +51,7 @@ impl Gateway {
                     None => log::info!("every key counts again"),
                 }
                 self.booth.evidence.stuck_keys = sentence;
+                self.booth.evidence.no_digit_counts = keys.leaves_no_digit();
             }
             HandsetReport::HookTaught => {
                 log::warn!("the hook's resting level was taught with the service button");

@@ -76,7 +76,7 @@ impl<K: Eq + Hash> Limits<K> {
 }
 
 /// Addresses that one visitor has at will count as one: a network of IPv6 that is given to one household.
-pub(crate) fn one_visitor(from: IpAddr) -> IpAddr {
+pub fn one_visitor(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -88,6 +88,8 @@ pub struct Evidence {
     pub controls: Vec<String>,
     /// Which keys nobody presses, and what they do.
     pub stuck_keys: Option<String>,
+    /// No digit of the keypad counts: nobody can choose a question.
+    pub no_digit_counts: bool,
     /// Which settings of the sound card's mixer could not be made, a sentence each.
     pub mixer: Vec<String>,
     /// The case is open.
@@ -186,6 +188,7 @@ impl Evidence {
             draining: false,
             controls: Vec::new(),
             stuck_keys: None,
+            no_digit_counts: false,
             mixer: Vec::new(),
             case_open: false,
             partition: None,
@@ -248,6 +251,10 @@ impl Evidence {
         }
         if let Some(why) = &self.stuck_keys {
             raise(AlertId::KeyStuck, why.clone());
+        }
+        if self.no_digit_counts && self.handset.is_ok() {
+            let why = "no digit of the keypad counts; dry and clean it, or swap it";
+            raise(AlertId::HandsetFailed, why.into());
         }
         if !self.mixer.is_empty() {
             raise(AlertId::MixerFaulty, self.mixer.join("; "));
@@ -474,7 +481,7 @@ mod tests {
 
     #[test]
     fn whatever_makes_a_booth_unready_is_named_by_an_alert() {
-        let broken: [fn(&mut Evidence); 10] = [
+        let broken: [fn(&mut Evidence); 11] = [
             |e| {
                 // Even if the spool works: without a partition it writes to RAM.
                 e.partition = Some(Partition::Missing("the card is too small".into()));
@@ -487,6 +494,7 @@ mod tests {
             |e| e.spool = Err(SpoolFault::Full("no room".into())),
             |e| e.spool = Err(SpoolFault::Unwritable("read-only".into())),
             |e| e.handset = Err("no line".into()),
+            |e| e.no_digit_counts = true,
             |e| e.left_off = true,
         ];
         for breaks in broken {

@@ -144,6 +144,13 @@ impl StuckKeys {
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
+
+    /// Whether none of the digits 1 to 9 counts, so that nobody can choose a question.
+    pub fn leaves_no_digit(self) -> bool {
+        let digits = NAMED.iter().enumerate();
+        let mut digits = digits.filter(|(_, key)| matches!(key, Key::Digit(1..=9)));
+        digits.all(|(at, _)| (self.held | self.repeats) & (1 << at) != 0)
+    }
 }
 
 /// A sentence for whoever looks after the booth; empty if every key counts.
@@ -193,6 +200,22 @@ fn name(key: Key) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_can_choose_once_the_last_digit_is_stuck() {
+        let stuck = |digits: std::ops::RangeInclusive<u8>| {
+            digits.fold(StuckKeys::default(), |all, digit| {
+                let fault = match digit % 2 {
+                    0 => KeyFault::Held,
+                    _ => KeyFault::Repeats,
+                };
+                all.with(Key::Digit(digit), Some(fault))
+            })
+        };
+        assert!(!StuckKeys::default().leaves_no_digit());
+        assert!(!stuck(0..=8).leaves_no_digit());
+        assert!(stuck(1..=9).leaves_no_digit());
+    }
 
     #[test]
     fn a_key_that_is_held_for_a_minute_stops_counting_until_it_has_rested() {

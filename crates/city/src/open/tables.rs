@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns;
 use crate::City;
-use crate::centre::Question;
+use crate::centre::{Question, Stopped};
 use crate::draw::harmless;
 use crate::small_cells::{self, LEAST};
 use crate::store::CityError;
@@ -123,18 +123,28 @@ fn said(texts: &str, language: &str) -> String {
 /// A row of counts: campaign, area, day.
 type Cell = (String, String, String);
 
-/// Every message that was received, whatever became of it, by campaign, area and day.
-fn received(db: &Connection) -> rusqlite::Result<Vec<(Cell, u64)>> {
-    db.prepare(
-        "SELECT campaign_id, area_id, day, sum(n) FROM (
-           SELECT coalesce(campaign_id, '') AS campaign_id, coalesce(area_id, '') AS area_id, day, count(*) AS n
-             FROM message WHERE kind <> 'choice' GROUP BY 1, 2, 3
+/// Every message that was received, whatever became of it, by campaign, area and day. Those of a stopped question are left out.
+fn received(db: &Connection, stopped: &Stopped) -> rusqlite::Result<Vec<(Cell, u64)>> {
+    let mut asked = db.prepare(
+        "SELECT campaign_id, area_id, day, question_id, sum(n) FROM (
+           SELECT coalesce(campaign_id, '') AS campaign_id, coalesce(area_id, '') AS area_id, day,
+               coalesce(question_id, '') AS question_id, count(*) AS n
+             FROM message WHERE kind <> 'choice' GROUP BY 1, 2, 3, 4
            UNION ALL
-           SELECT coalesce(campaign_id, ''), coalesce(area_id, ''), coalesce(day, ''), count(*) FROM gone WHERE kind <> 'choice' GROUP BY 1, 2, 3)
-         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-    )?
-    .query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?
-    .collect()
+           SELECT coalesce(campaign_id, ''), coalesce(area_id, ''), coalesce(day, ''), coalesce(question_id, ''), count(*)
+             FROM gone WHERE kind <> 'choice' GROUP BY 1, 2, 3, 4)
+         GROUP BY 1, 2, 3, 4",
+    )?;
+    let mut rows = asked.query([])?;
+    let mut cells = std::collections::BTreeMap::<Cell, u64>::new();
+    while let Some(row) = rows.next()? {
+        let cell: Cell = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let question: String = row.get(3)?;
+        if !stopped.has(&cell.0, &question) {
+            *cells.entry(cell).or_default() += row.get::<_, u64>(4)?;
+        }
+    }
+    Ok(cells.into_iter().collect())
 }
 
 /// The counts as they are shown: days with fewer than five become months, such months the area's rest, such rests the campaign's.
@@ -170,7 +180,8 @@ pub(super) fn merged_counts(cells: Vec<(Cell, u64)>) -> Vec<(Cell, u64)> {
 
 pub(super) fn counts(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
     let mut csv = begin(out, "counts_by_area_day.csv")?;
-    let cells = city.store.read(received)?;
+    let stopped = city.centre.stopped()?;
+    let cells = city.store.read(|db| received(db, &stopped))?;
     for ((campaign, area, day), count) in merged_counts(cells) {
         csv.write_record([campaign, area, day, count.to_string()])
             .map_err(unwritten)?;

@@ -45,6 +45,12 @@ pub enum CityError {
         .0.display()
     )]
     Replaced(PathBuf),
+    /// The hub has never been started, or `[store] dir` names another folder.
+    #[error(
+        "the folder {} does not exist: start the hub once (`booth-hub serve`), which makes it, or correct `[store] dir` in hub.toml",
+        .0.display()
+    )]
+    NoFolder(PathBuf),
     /// It cannot be opened.
     #[error(
         "{} cannot be used ({why}): keep it, and restore it from the backup; without it every decision and account is gone, and the hub begins \
@@ -84,6 +90,7 @@ impl CityError {
             Self::Database(_)
             | Self::Version { .. }
             | Self::Replaced(_)
+            | Self::NoFolder(_)
             | Self::Unusable { .. }
             | Self::Failed(_) => sentence!("fault-503-what"),
         }
@@ -134,6 +141,11 @@ impl Drop for Store {
 impl Store {
     /// Opens `city.sqlite` in this folder, and makes it at the first time.
     pub(crate) fn open(folder: &Path) -> Result<Self, CityError> {
+        #[allow(clippy::disallowed_methods)] // the store's own folder
+        let is_there = folder.try_exists().unwrap_or(true);
+        if !is_there {
+            return Err(CityError::NoFolder(folder.to_owned()));
+        }
         let path = folder.join("city.sqlite");
         let db = schema::open(&path).map_err(|error| match error {
             CityError::Database(why) => CityError::Unusable {

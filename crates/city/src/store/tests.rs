@@ -274,3 +274,15 @@ fn programs_that_start_together_bring_a_database_up_to_date_once() {
         });
     }
 }
+
+#[test]
+fn a_store_whose_folder_is_missing_says_so_and_makes_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("store");
+    let why = Store::open(&missing).expect_err("refused").to_string();
+    assert!(
+        why.contains("does not exist") && why.contains("booth-hub serve"),
+        "{why}"
+    );
+    assert!(std::fs::read_dir(&missing).is_err());
+}

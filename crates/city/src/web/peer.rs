@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::{Extensions, HeaderMap};
 
+pub use crate::limits::one_visitor;
+
 /// The address at the other end of the connection; whoever accepts connections puts it into each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);

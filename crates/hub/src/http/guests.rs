@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use booth_city::web::peer::Peer;
+use booth_city::web::peer::{Peer, one_visitor};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(most()));
-    let guests = Guests::default();
+    let guests = Guests::at_most(MOST_OF_ONE);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -129,23 +129,35 @@ fn places(descriptors: Option<u64>) -> usize {
     usize::try_from(allowed).unwrap_or(MOST).clamp(8, MOST)
 }
 
-/// Who is connected, by address.
-#[derive(Debug, Clone, Default)]
-struct Guests(Arc<Mutex<HashMap<IpAddr, usize>>>);
+/// Who has places, by address; the addresses of one IPv6 network (/64) count as one.
+#[derive(Debug, Clone)]
+pub(super) struct Guests {
+    /// Most places of one address.
+    most: usize,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
 
 /// One place of an address, taken until this value is dropped.
-struct Guest {
+#[derive(Debug)]
+pub(super) struct Guest {
     guests: Guests,
     from: IpAddr,
 }
 
 impl Guests {
+    /// At most this many places for one address.
+    pub(super) fn at_most(most: usize) -> Self {
+        let counts = Arc::default();
+        Self { most, counts }
+    }
+
     /// A place for this address; `None` if the address has all of its places. This machine's own address has no limit: a reverse
     /// proxy may run there.
-    fn let_in(&self, from: IpAddr) -> Option<Guest> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn let_in(&self, from: IpAddr) -> Option<Guest> {
+        let from = one_visitor(from);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(from).or_default();
-        if *count >= MOST_OF_ONE && !from.to_canonical().is_loopback() {
+        if *count >= self.most && !is_this_machine(from) {
             return None;
         }
         *count += 1;
@@ -156,9 +168,15 @@ impl Guests {
     }
 }
 
+/// Of `::1` only the network is left.
+fn is_this_machine(visitor: IpAddr) -> bool {
+    visitor.is_loopback() || visitor == IpAddr::from(Ipv6Addr::UNSPECIFIED)
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut counts = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.guests.counts.lock();
+        let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.from) {
             *count -= 1;
             if *count == 0 {
@@ -265,19 +283,27 @@ mod tests {
 
     #[test]
     fn one_address_has_its_share_and_this_machine_all_of_them() {
-        let guests = Guests::default();
+        let guests = Guests::at_most(MOST_OF_ONE);
         let from = |text: &str| text.parse::<IpAddr>().expect("an address");
         let stranger = from("192.0.2.1");
         let mut there: Vec<_> = (0..MOST_OF_ONE).map(|_| guests.let_in(stranger)).collect();
         assert!(there.iter().all(Option::is_some) && guests.let_in(stranger).is_none());
         assert!(guests.let_in(from("192.0.2.2")).is_some());
+        let network = |at| from(&format!("2001:db8:0:1::{at}"));
+        let household: Vec<_> = (0..MOST_OF_ONE)
+            .map(|at| guests.let_in(network(at)))
+            .collect();
+        assert!(household.iter().all(Option::is_some));
+        assert!(guests.let_in(network(MOST_OF_ONE)).is_none());
+        assert!(guests.let_in(from("2001:db8:0:2::1")).is_some());
+        drop(household);
         there.pop();
         assert!(guests.let_in(stranger).is_some(), "whoever left makes room");
         let own = ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(from);
         let own: Vec<_> = (0..300).map(|n| guests.let_in(own[n % 3])).collect();
         assert!(own.iter().all(Option::is_some));
         drop((there, own));
-        assert!(guests.0.lock().expect("whole").is_empty());
+        assert!(guests.counts.lock().expect("whole").is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,8 @@ use booth_city::web::range::{self, Asked, Span};
 use booth_city::web::sound::{bare, set};
 use booth_city::web::validators::Validators;
 
+use super::guests::Guest;
+
 /// Bytes that are read at a time.
 const PIECE: u64 = 64 * 1024;
 
@@ -108,11 +110,14 @@ enum Piece {
     Of(Span),
 }
 
+/// A file's place among all, and among those of its visitor.
+pub(super) type FilePlace = (SemaphorePermit<'static>, Guest);
+
 /// Where the bytes are, and their place among those that may be open.
 pub(super) enum Source {
     File {
         file: Arc<File>,
-        _place: Option<SemaphorePermit<'static>>,
+        _place: Option<FilePlace>,
     },
     Memory {
         bytes: Bytes,
@@ -122,7 +127,7 @@ pub(super) enum Source {
 
 impl Source {
     /// A file, which holds this place as long as it is read.
-    pub(super) fn of(file: File, place: Option<SemaphorePermit<'static>>) -> Self {
+    pub(super) fn of(file: File, place: Option<FilePlace>) -> Self {
         Self::File {
             file: Arc::new(file),
             _place: place,

@@ -12,14 +12,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use booth_city::web::peer::visitor;
 use booth_city::web::sound::bare;
 use booth_city::web::validators::{Validators, Verdict};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::guests::Guests;
 use super::ranged::{self, Source, Whole};
 
 /// How an update's file ends.
@@ -29,6 +31,8 @@ const LONGEST_NAME: usize = 128;
 /// Fetches at a time: a rollout tells twenty booths at once, and citizens' pages need the other connections.
 const AT_ONCE: usize = 40;
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
+/// Of these, fetches of one visitor: whoever takes files slowly keeps no update from the booths.
+const OF_ONE: usize = 8;
 
 /// The folder with the updates' files, and where booths find them.
 #[derive(Debug, Clone)]
@@ -64,7 +68,7 @@ impl UpdateFiles {
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route("/updates/{name}", get(file))
-            .with_state(Arc::new(self))
+            .with_state(Arc::new((self, Guests::at_most(OF_ONE))))
     }
 }
 
@@ -78,15 +82,18 @@ fn is_a_name(name: &str) -> bool {
 }
 
 async fn file(
-    State(files): State<Arc<UpdateFiles>>,
+    State(shared): State<Arc<(UpdateFiles, Guests)>>,
     Path(name): Path<String>,
     method: Method,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> Response {
+    let (files, guests) = &*shared;
     if !is_a_name(&name) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let Ok(place) = PLACES.try_acquire() else {
+    let guest = guests.let_in(visitor(&extensions, &headers));
+    let Some(place) = PLACES.try_acquire().ok().zip(guest) else {
         let again = [(header::RETRY_AFTER, "60")];
         return (StatusCode::SERVICE_UNAVAILABLE, again).into_response();
     };
@@ -141,6 +148,7 @@ mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
+    use booth_city::web::peer::Peer;
     use hyper_util::service::TowerToHyperService;
 
     async fn asked(
@@ -206,6 +214,26 @@ mod tests {
         fs::write(folder.path().join("b-0.2.0.update"), &content).expect("written");
         let (_, _, other) = asked(&files, "b-0.2.0.update", None).await;
         assert_ne!(etag, other);
+        // Whoever takes files slowly has a few places, and the booths have the others.
+        let router = TowerToHyperService::new(files.clone().router());
+        let slowly = async |from: &str| {
+            let mut request = Request::get("/updates/b-0.2.0.update");
+            let peer = Peer(from.parse().expect("an address"));
+            request.extensions_mut().expect("extensions").insert(peer);
+            let request = request.body(Body::empty()).expect("a request");
+            let answered = hyper::service::Service::call(&router, request).await;
+            answered.expect("it answers")
+        };
+        let mut held = Vec::new();
+        for _ in 0..OF_ONE {
+            held.push(slowly("192.0.2.1").await);
+        }
+        assert!(held.iter().all(|answer| answer.status() == StatusCode::OK));
+        let refused = slowly("192.0.2.1").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(slowly("192.0.2.2").await.status(), StatusCode::OK);
+        drop(held);
+        assert_eq!(slowly("192.0.2.1").await.status(), StatusCode::OK);
         // More booths than there are places are told to come again.
         let taken: Vec<_> = std::iter::from_fn(|| PLACES.try_acquire().ok()).collect();
         assert_eq!(

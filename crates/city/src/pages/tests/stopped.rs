@@ -136,3 +136,34 @@ async fn a_stopped_vote_is_not_in_the_open_data_and_a_campaign_that_is_over_keep
     );
     assert!(!town.get("/da/messages").await.text().contains(SAID));
 }
+
+#[test]
+fn the_counts_of_the_open_data_leave_a_stopped_question_out() {
+    let town = answered();
+    town.change(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6)
+         INSERT INTO gone (id, at, was_published, campaign_id, question_id, source, area_id, day, kind)
+           SELECT question || i, '2026-06-02T10:00:00.000Z', 0, 'square-2026', question, 'booth', 'centre', '2026-06-01', 'audio'
+             FROM n, (SELECT 'square' AS question UNION SELECT 'colour');",
+    );
+    let counts = || {
+        let mut bytes = Vec::new();
+        let file = FILES
+            .iter()
+            .find(|file| file.name == "counts_by_area_day.csv");
+        (file.expect("a file").write)(&town.city, &mut bytes).expect("written");
+        String::from_utf8(bytes).expect("text")
+    };
+    let of_both = counts();
+    assert!(
+        of_both.contains("square-2026,centre,2026-06-01,10"),
+        "{of_both}"
+    );
+    let stopped = [("square-2026".to_owned(), ["square".to_owned()].into())];
+    town.centre.have().stopped.0 = stopped.into();
+    let of_one = counts();
+    assert!(
+        of_one.contains("square-2026,centre,2026-06-01,5"),
+        "{of_one}"
+    );
+}
