@@ -160,7 +160,8 @@ impl Way {
                 () = &mut stop => break Ended::Stopped,
             }
         };
-        outbox.stop(Vec::new());
+        // Nothing is left to be said, and there is no will: the connection may end at once.
+        drop(outbox);
         drop(reports);
         let _ = link.await;
         self.receipt(wanted, ended)

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use booth_stage::program::Program;
 use booth_testkit::centre::Centre;
@@ -425,7 +426,12 @@ fn a_hub_that_is_away_or_never_answers_ends_the_wait_with_a_sentence_of_its_own(
     );
     assert_eq!(sent.fates(), ["unanswered"; 2]);
     // The messages themselves were offered.
-    mute.hear("rundhoej-1/clip/");
+    until("a manifest came", || {
+        let publish = mute.try_hear(Duration::from_millis(200))?;
+        String::from_utf8_lossy(&publish.topic)
+            .contains("/up/rundhoej-1/clip/")
+            .then_some(())
+    });
 }
 
 #[test]
