@@ -22,7 +22,7 @@ const USERS: [&str; 5] = ["hub", "courier", "operations", "rundhoej-1", "gelleru
 struct City {
     broker: CityBroker,
     home: Home,
-    hub: Option<Hub>,
+    _hub: Option<Hub>,
     laptop: tempfile::TempDir,
 }
 
@@ -45,7 +45,7 @@ impl City {
         let city = Self::without_hub();
         let hub = Hub::start(&city.home);
         Self {
-            hub: Some(hub),
+            _hub: Some(hub),
             ..city
         }
     }
@@ -61,7 +61,7 @@ impl City {
         Self {
             broker,
             home,
-            hub: None,
+            _hub: None,
             laptop,
         }
     }
