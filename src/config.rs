@@ -12,6 +12,7 @@ mod mqtt;
 mod network;
 mod screen;
 mod session;
+mod usb;
 mod warning;
 pub mod zone;
 
@@ -37,6 +38,7 @@ pub use mqtt::{Confirm, Mqtt};
 pub use network::{Fixed, Modem, Network, SecretFault, SecretKind, Wifi, Wired};
 pub use screen::Screen;
 pub use session::{PublishQuestion, Question, QuestionKind, Session, VoteOption};
+pub use usb::{HookIs, Usb, dialled};
 pub use warning::ConfigWarning;
 
 /// The folder of root's on the card's data partition in which the updater keeps its state.

@@ -16,7 +16,7 @@
 //! the card's memory. [`booth_contract`] holds every topic and payload that this program and the hub (`crates/hub`) share;
 //! [`booth_host`] holds what both need of a machine, and the link to the broker. In this crate, [`adapters`] touch the
 //! outside world, one subject per file, and [`run`] is the only loop. [`doctor`] looks at all of it for a technician,
-//! [`provision`] sets it up from a card, [`update`] replaces all of it, and [`pulled`] reads a card that was taken out of it.
+//! [`provision`] sets it up from a card, [`update`] replaces all of it, [`pulled`] reads a card that was taken out of it, and [`drain`] sends what is on it.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![deny(unreachable_pub)]
@@ -24,6 +24,7 @@
 pub mod adapters;
 pub mod config;
 pub mod doctor;
+pub mod drain;
 pub mod fleet;
 pub mod provision;
 pub mod pulled;

@@ -6,6 +6,8 @@
 mod arguments;
 #[path = "main/fleet.rs"]
 mod fleet;
+#[path = "main/login.rs"]
+mod login;
 #[path = "main/provision.rs"]
 mod provision;
 #[path = "main/simulate.rs"]

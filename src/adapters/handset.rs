@@ -17,6 +17,7 @@ use super::handset_lines::{Lines, LinesError};
 use super::handset_rppal::{self, RppalError};
 use super::handset_taught;
 use super::handset_trace::{self, Traced, parts};
+use super::handset_usb::{self, UsbError};
 use super::wake::Wake;
 use crate::config::{Backend, Handset};
 use booth_contract::time::Mono;
@@ -173,6 +174,9 @@ pub enum HandsetError {
     /// The character device has none.
     #[error(transparent)]
     Cdev(#[from] CdevError),
+    /// The device on USB has none.
+    #[error(transparent)]
+    Usb(#[from] UsbError),
     /// Neither has any.
     #[error(
         "no handset hardware: {0}; {1}. On a machine without GPIO set [handset] backend = \"sim\""
@@ -207,6 +211,7 @@ fn open_backend(config: &Handset) -> Result<Opened, HandsetError> {
         Backend::Auto => rppal().or_else(|first| {
             cdev().map_err(|second| HandsetError::Neither(first.into(), second.into()))
         }),
+        Backend::Usb => Ok(("usb", handset_usb::open(config)?)),
         Backend::Sim => Err(HandsetError::Simulated),
     }
 }
@@ -357,7 +362,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
         let try_all = clock::mono() + TRY_ALL;
         let mut read_again = clock::mono() + READ_AGAIN;
         // Keys that are held at the start make no edge.
-        let mut wants_scan = self.config.keypad.is_some();
+        let mut wants_scan = self.config.has_keypad();
         while !self.links.stop.load(Ordering::Relaxed) {
             self.links.alive.touch();
             loop {
@@ -398,7 +403,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
             }
             if now >= read_again {
                 read_again = now + READ_AGAIN;
-                wants_scan = self.config.keypad.is_some();
+                wants_scan = self.config.has_keypad();
                 for (at, line, is_active) in self.lines.wait(Duration::ZERO, &self.links.wake)? {
                     self.edge(at, line, is_active)?;
                 }

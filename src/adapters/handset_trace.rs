@@ -126,6 +126,6 @@ pub(super) fn parts(config: &Handset, found: &[(Line, bool)]) -> PanelParts {
             .dial_pulse
             .as_ref()
             .map(|_| (config.dial_layout, has_off_normal)),
-        keypad: config.keypad.is_some(),
+        keypad: config.has_keypad(),
     }
 }

@@ -11,6 +11,7 @@ pub mod handset_rppal;
 pub mod handset_sim;
 pub mod handset_taught;
 pub mod handset_trace;
+pub mod handset_usb;
 pub mod media;
 pub mod mixer;
 pub mod mqtt;

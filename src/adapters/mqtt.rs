@@ -115,8 +115,8 @@ enum End {
     Stopped,
 }
 
-/// Keeps a connection until asked to stop. `connecting` is called at each CONNECT and returns the will. After a connection that
-/// ended without a word, the state that is retained at the will's topic is asked for, and reported as it comes.
+/// Keeps a connection until asked to stop. `connecting` is called at each CONNECT and returns the will; a client that says nothing of itself has none.
+/// After a connection that ended without a word, the state that is retained at the will's topic is asked for, and reported as it comes.
 ///
 /// Of several settings (credentials that are new, and those before them) the next is tried when one did not lead to a
 /// connection, and the first again after every connection; `accepted` gets the number of the settings that the broker has
@@ -125,7 +125,7 @@ enum End {
 /// While `reports` is full nothing is read from the broker. `wrap` sees each report before it is sent.
 pub async fn run<T>(
     choices: Vec<MqttSettings>,
-    connecting: impl Fn() -> Will,
+    connecting: impl Fn() -> Option<Will>,
     mut outgoing: Outlet,
     reports: mpsc::Sender<T>,
     wrap: impl Fn(MqttEvent) -> T,
@@ -196,7 +196,7 @@ pub async fn run<T>(
 /// What one connection is made of.
 struct Connection<'a, T, W> {
     settings: &'a MqttSettings,
-    will: Will,
+    will: Option<Will>,
     reports: &'a mpsc::Sender<T>,
     wrap: &'a W,
 }
@@ -244,7 +244,7 @@ where
 {
     async fn run(&self, outgoing: &mut Outlet, learned: &mut Learned) -> End {
         let login = &self.settings.login;
-        let (client, mut events, line) = login.client(terms(Some(&self.will)), &learned.unlucky);
+        let (client, mut events, line) = login.client(terms(self.will.as_ref()), &learned.unlucky);
         let mut link = Link::new(self, client, line, learned);
         loop {
             let event = match link.next(&mut events, outgoing).await {
@@ -596,9 +596,10 @@ where
             return Err(What::NotSubscribed { filter, answer });
         }
         let learned = &self.learned;
-        if learned.suspects && learned.is_introduced && learned.may_not_ask < MAY_NOT_ASK {
-            let own_state =
-                SubscribeFilterInput::new(self.connection.will.topic.clone(), QoS::AtLeastOnce);
+        let may_ask =
+            learned.suspects && learned.is_introduced && learned.may_not_ask < MAY_NOT_ASK;
+        if let Some(will) = self.connection.will.as_ref().filter(|_| may_ask) {
+            let own_state = SubscribeFilterInput::new(will.topic.clone(), QoS::AtLeastOnce);
             if self.client.try_subscribe_many([own_state]).is_ok() {
                 self.phase = Phase::Asking;
                 return Ok(());
@@ -649,7 +650,8 @@ where
             .ok_or_else(|| What::Odd("an answer to nothing".into()))?;
         let answer = self.line.answer(pkid).unwrap_or_default();
         let code = answer.codes.first().copied().unwrap_or(0);
-        if code < 0x80 && sent.topic == self.connection.will.topic {
+        let will = self.connection.will.as_ref();
+        if code < 0x80 && will.is_some_and(|will| sent.topic == will.topic) {
             self.learned.is_introduced = true;
         }
         self.unreported.push(MqttEvent::Answered {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::usb::Usb;
 use booth_host::config_file::Faults;
 use gateway_core::dial::DialLayout;
 use gateway_core::keypad::{COLUMNS, ROWS};
@@ -17,6 +18,7 @@ pub enum Backend {
     Auto,
     Rppal,
     Cdev,
+    Usb,
     Sim,
 }
 
@@ -130,10 +132,17 @@ pub struct Handset {
     pub ringer: Option<Output>,
     /// Short taps of the hook dial digits, where there is neither dial nor keypad.
     pub hook_flash: bool,
+    /// A handset on USB, of the backend `usb`.
+    pub usb: Usb,
     pub control_socket: PathBuf,
 }
 
 impl Handset {
+    /// Whether a citizen has the keys of a telephone.
+    pub fn has_keypad(&self) -> bool {
+        self.keypad.is_some() || self.backend == Backend::Usb
+    }
+
     /// Every contact with a line of its own: its purpose, its line, the level at which it is active, and its resistor.
     pub fn contacts(&self) -> Vec<(Line, u32, Level, Pull)> {
         let hook = &self.hook;
@@ -191,6 +200,9 @@ impl Handset {
     }
 
     pub(super) fn check(&self, faults: &mut Faults) {
+        if self.backend == Backend::Usb {
+            self.usb.check(faults);
+        }
         for pair in self.lines().windows(2) {
             let [(line, one), (same, other)] = pair else {
                 continue;
@@ -231,6 +243,7 @@ impl Default for Handset {
             lamp: None,
             ringer: None,
             hook_flash: false,
+            usb: Usb::default(),
             control_socket: "/run/booth-gateway/handset.sock".into(),
         }
     }

@@ -21,6 +21,20 @@ pub(super) fn look(config: &Config, daemon: Option<&Status>, is_free: bool) -> V
         return vec![Finding::ok(AREA, "backend", sentence)];
     }
     let mut all = Vec::new();
+    if handset.backend == Backend::Usb {
+        if daemon.is_none() && is_free {
+            claim(config, &mut all);
+        }
+        if all.is_empty() {
+            let device = handset.usb.device.display();
+            all.push(Finding::ok(
+                AREA,
+                "usb",
+                format!("The handset is {device}."),
+            ));
+        }
+        return all;
+    }
     let standing = match daemon {
         Some(status) => status.contacts.clone(),
         None if is_free => claim(config, &mut all),

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use booth_contract::MAX_INCOMING_BYTES;
+use booth_host::link::asked::by_arguments;
 use booth_host::link::back_off::BackOff;
 use booth_host::link::login::{Login, Terms, leave};
 use booth_host::link::route::Unlucky;
@@ -143,17 +144,9 @@ async fn connected(
     }
 }
 
-/// What went wrong, with the remedy. The link's sentences name the keys of booth.toml; here the same is said by arguments.
+/// What went wrong, with the remedy.
 pub(super) fn sentence(trouble: &Trouble) -> String {
-    let keys = [
-        ("[mqtt] url", "--url"),
-        ("[mqtt] ca_file", "--ca-file"),
-        ("[mqtt] client_id", "--client-id"),
-    ];
-    keys.iter()
-        .fold(trouble.to_string(), |text, (key, argument)| {
-            text.replace(key, argument)
-        })
+    by_arguments(&trouble.to_string())
 }
 
 /// What a connection waited for.

@@ -19,14 +19,11 @@ mod table;
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use booth_contract::{BrokerUrl, Topics};
-use booth_host::link::login::Login;
+use booth_contract::Topics;
+use booth_host::link::asked::{Asked, AskedError};
 use booth_host::link::trouble::What;
-use booth_host::password::{self, PasswordError};
-use booth_host::tls::{self, TlsError};
 use booth_host::{clock, crew, out, say};
 use ratatui::crossterm::event::{self, Event};
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,20 +47,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Whom to watch, and as whom.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// The broker.
-    pub url: String,
+    /// The broker, and the operator's login.
+    pub asked: Asked,
     /// The city's root topic.
     pub root: String,
-    /// The operator's name at the broker.
-    pub user: Option<String>,
-    /// The operator's password.
-    pub password_file: Option<PathBuf>,
-    /// MQTT client id; by default the name.
-    pub client_id: Option<String>,
-    /// Whom to trust, for `mqtts://`.
-    pub ca_file: Option<PathBuf>,
-    /// The operator's certificate and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
     /// What to show at first.
     pub choice: Choice,
     /// How long a script waits for the fleet at most.
@@ -73,18 +60,9 @@ pub struct Wanted {
 /// Why there is nothing to watch.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// The broker's address.
-    #[error("--url: {0}")]
-    Url(String),
-    /// The password's file.
-    #[error("--password-file: {0}")]
-    Password(#[from] PasswordError),
-    /// A password without a name.
-    #[error("--password-file needs --user, the name that the password belongs to")]
-    NoUser,
-    /// A certificate's file.
-    #[error("--ca-file, --cert-file, --key-file: {0}")]
-    Tls(#[from] TlsError),
+    /// The arguments.
+    #[error(transparent)]
+    Asked(#[from] AskedError),
     /// The broker, in a sentence with the remedy.
     #[error("{0}")]
     Broker(String),
@@ -108,36 +86,12 @@ impl Wanted {
             wished: topics.versions_filter(),
         }
     }
-
-    fn login(&self) -> Result<Login, FleetError> {
-        let broker = BrokerUrl::parse(&self.url);
-        let broker = broker.map_err(|why| FleetError::Url(why.to_string()))?;
-        let identity = self.identity.as_ref();
-        let identity = identity.map(|(certificate, key)| (certificate.as_path(), key.as_path()));
-        let tls = match broker.tls {
-            true => Some(tls::client_config(self.ca_file.as_deref(), identity)?),
-            false => None,
-        };
-        let password = self.password_file.as_deref().map(password::read);
-        let user = match (self.user.clone(), password.transpose()?) {
-            (None, Some(_)) => return Err(FleetError::NoUser),
-            (user, password) => user.map(|user| (user, password.unwrap_or_default())),
-        };
-        let own = user.as_ref().map(|(name, _)| name.clone());
-        let client_id = self.client_id.clone().or(own);
-        Ok(Login {
-            broker,
-            tls,
-            client_id: client_id.unwrap_or_else(|| format!("fleet-{}", std::process::id())),
-            user,
-            check: "check --user and --password-file",
-        })
-    }
 }
 
 /// The connection's news.
 fn listen(wanted: &Wanted) -> Result<(Book, mpsc::Receiver<News>), FleetError> {
-    let login = wanted.login()?;
+    let nameless = format!("fleet-{}", std::process::id());
+    let login = wanted.asked.login(&nameless)?;
     let (news_in, news) = mpsc::channel(NEWS);
     crew::errand("fleet's link", link::run(login, wanted.filters(), news_in));
     Ok((Book::new(wanted.topics()), news))

@@ -114,7 +114,7 @@ pub(super) enum Verb {
         A file of faults (TOML), per booth: disconnects_per_hour = 2.0, power_cuts_per_hour = 0.5, bytes_per_second = 20000."
     )]
     Simulate(SimulateArguments),
-    /// Look at a card that was pulled out of its booth, on any Linux machine, and copy its messages out.
+    /// Look at a card that was pulled out of its booth, on any Linux machine, and copy its messages out or send them.
     ///
     /// SOURCE is the card's device (lsblk lists them), one of its partitions, an image of it, or a folder. It is only read: nothing is mounted or
     /// mended, and what a power cut left in the file system's journal is taken into account. A sealed message stays sealed. docs/pulled-card.md has the
@@ -125,6 +125,7 @@ pub(super) enum Verb {
         sudo booth-gateway spool list /dev/sdb                   what is unsent, whose, since when\n  \
         sudo booth-gateway spool verify /dev/sdb                 the same, with every checksum and every hash\n  \
         sudo booth-gateway spool export /dev/sdb /media/stick/card-7    copy it out; booth-hub import takes the folder\n  \
+        sudo booth-gateway spool drain /dev/sdb --url mqtts://broker.example --user courier --password-file p    send it to the hub\n  \
         booth-gateway spool verify card.img --json               an image that was made with dd needs no root"
     )]
     Spool {
@@ -153,6 +154,42 @@ pub(super) enum SpoolVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Send every whole message to the hub, over the broker, as the booth itself would.
+    ///
+    /// Log in as "courier", who may send for every booth (docs/mosquitto.acl) and is in nobody's way; or as the booth itself, with its id, while it is off:
+    /// two with one name throw each other off. A message that the hub has already is confirmed at once. The card keeps everything.
+    #[command(
+        after_help = "Exit status: 0 everything of the card is at the hub; 1 not everything is, and a person is needed (the sentence says for what); 2 wrong usage;\n\
+        75 broker or hub was not there, or did not answer: the same line may succeed later.\n\n\
+        Examples:\n  \
+        sudo booth-gateway spool drain /dev/sdb --url mqtts://broker.example --user courier --password-file p\n  \
+        booth-gateway spool drain card.img --url … --user rundhoej-1 --password-file mqtt-password --receipt card-7.json"
+    )]
+    Drain(DrainArguments),
+}
+
+/// The arguments of `spool drain`.
+#[derive(clap::Args)]
+pub(super) struct DrainArguments {
+    /// The device, partition, image or folder.
+    pub(super) source: PathBuf,
+    #[command(flatten)]
+    pub(super) login: LoginArguments,
+    /// The city's root topic.
+    #[arg(long, value_name = "TOPIC", default_value = "booth/1")]
+    pub(super) root: String,
+    /// The booth at which withdrawals on the card were dialled, where it has messages of several booths or of none.
+    #[arg(long, value_name = "ID")]
+    pub(super) booth: Option<String>,
+    /// The receipt's file, which must not be there yet; by default drained-TIME.json in this folder.
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
+    /// How long it is waited while nothing goes on, in seconds: for the broker, for the hub, for an answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) patience: u64,
+    /// Print the receipt instead of sentences.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The arguments of `spool list` and `spool verify`.
@@ -165,16 +202,13 @@ pub(super) struct LookArguments {
     pub(super) json: bool,
 }
 
-/// The arguments of `fleet`.
+/// A login at the broker.
 #[derive(clap::Args)]
-pub(super) struct FleetArguments {
+pub(super) struct LoginArguments {
     /// The broker, e.g. mqtts://broker.example.
     #[arg(long, value_name = "URL")]
     pub(super) url: String,
-    /// The city's root topic.
-    #[arg(long, value_name = "TOPIC", default_value = "booth/1")]
-    pub(super) root: String,
-    /// Your name at the broker; not a booth's, and not the hub's.
+    /// Your name at the broker.
     #[arg(long, value_name = "NAME")]
     pub(super) user: Option<String>,
     /// The file with your password.
@@ -192,6 +226,16 @@ pub(super) struct FleetArguments {
     /// Its key.
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     pub(super) key_file: Option<PathBuf>,
+}
+
+/// The arguments of `fleet`.
+#[derive(clap::Args)]
+pub(super) struct FleetArguments {
+    #[command(flatten)]
+    pub(super) login: LoginArguments,
+    /// The city's root topic.
+    #[arg(long, value_name = "TOPIC", default_value = "booth/1")]
+    pub(super) root: String,
     /// Only booths that stand so.
     #[arg(long, value_name = "STANDING", value_parser = ["cannot", "silent", "visit", "watch", "fine"])]
     pub(super) show: Option<String>,

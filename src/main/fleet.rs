@@ -8,6 +8,7 @@ use booth_gateway::fleet::{self, Choice, FleetError, Wanted};
 use booth_host::complain;
 
 use crate::arguments::FleetArguments;
+use crate::login;
 
 pub(super) fn run(arguments: FleetArguments) -> ExitCode {
     let (is_once, as_json) = (arguments.once, arguments.json);
@@ -43,13 +44,8 @@ fn wanted(arguments: FleetArguments) -> Wanted {
         .iter()
         .position(|(key, _)| Some(*key) == arguments.sort.as_deref());
     Wanted {
-        url: arguments.url,
+        asked: login::asked(arguments.login),
         root: arguments.root,
-        user: arguments.user,
-        password_file: arguments.password_file,
-        client_id: arguments.client_id,
-        ca_file: arguments.ca_file,
-        identity: arguments.cert_file.zip(arguments.key_file),
         choice: Choice::new(show, sort.unwrap_or_default(), &arguments.find),
         patience: Duration::from_secs(arguments.patience),
     }

@@ -106,10 +106,8 @@ pub fn export(
     tell: &mut dyn FnMut(&'static str, u64, u64),
 ) -> Result<Exported, ExportError> {
     let opened = found::open(named)?;
-    if let (Ok(source), Ok(to)) = (named.canonicalize(), std::path::absolute(to))
-        && to.starts_with(source)
-    {
-        return Err(ExportError::Inside(to));
+    if super::lies_in(named, to) {
+        return Err(ExportError::Inside(to.to_owned()));
     }
     let mut writing = Writing::begin(to, &opened)?;
     opened.walk(
@@ -228,11 +226,7 @@ impl Writing {
         let why = match looked {
             Looked::Whole(whole) => return self.clip(&whole),
             Looked::Nothing => return Ok(()),
-            Looked::Unfinished(_) => {
-                "a power cut ended it: the card's next start in a booth finishes it and sends it"
-                    .to_owned()
-            }
-            looked => found::fault(&looked).unwrap_or_default(),
+            looked => found::left(&looked),
         };
         self.leave(place, file, why)
     }

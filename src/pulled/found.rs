@@ -303,6 +303,10 @@ impl Opened {
         &self.places
     }
 
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Hands over every clip's file with what it is; one that is whole in an earlier spool is left out. Ends with the first error of `take`.
     pub(super) fn walk<E>(
         &self,
@@ -389,6 +393,17 @@ fn finding(file: &SpoolFile, why: String) -> Finding {
     Finding {
         path: file.path.display().to_string(),
         why,
+    }
+}
+
+/// Why a file is not handed on as a message, as a sentence with what to do.
+pub(super) fn left(looked: &Looked) -> String {
+    match looked {
+        Looked::Unfinished(_) => {
+            "a power cut ended it: the card's next start in a booth finishes it and sends it"
+                .to_owned()
+        }
+        looked => fault(looked).unwrap_or_default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: what may be named (a device, a partition, an image, a folder), where on it the spool is looked for, and what is said of it: [`device`]
 //! reads a card's bytes, [`file_system`] the ext4 on it, [`journal`] what a power cut left in its journal, [`found`] looks for spools and at every clip,
-//! [`told`] says what is there, [`export`] copies it out. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
+//! [`told`] says what is there, [`export`] copies it out, [`load`] gives each message to whoever sends it. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
 //! mount anything, open a sealed body, or need root where the file may be read.
 
 mod device;
@@ -10,6 +10,7 @@ mod export;
 mod file_system;
 mod found;
 mod journal;
+mod load;
 mod told;
 
 use std::io;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 pub use export::{ExportError, Exported, export};
 pub use found::{Finding, Found, Spools, Totals};
+pub use load::{Load, NotRead, Parcel, Slip};
+pub(crate) use told::counted;
 pub use told::{json, sentences};
 
 /// Why nothing can be said of what was named.
@@ -87,6 +90,14 @@ impl PulledError {
             io::ErrorKind::PermissionDenied => Self::Forbidden(path),
             _ => Self::Unreadable { path, source },
         }
+    }
+}
+
+/// Whether a file or folder would lie in the folder that is read.
+pub(crate) fn lies_in(read: &Path, written: &Path) -> bool {
+    match (read.canonicalize(), std::path::absolute(written)) {
+        (Ok(read), Ok(written)) => written.starts_with(read),
+        _ => false,
     }
 }
 

@@ -129,7 +129,7 @@ fn rest(text: &mut String, found: &Found) {
 }
 
 /// E.g. `1 vote`, `3 votes`.
-pub(super) fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {what}{s}")
 }

@@ -95,7 +95,7 @@ impl Gateway {
 
 /// What a citizen of this booth presses.
 fn keys_of(handset: &Handset) -> Keys {
-    if handset.backend == Backend::Sim || handset.keypad.is_some() {
+    if handset.backend == Backend::Sim || handset.has_keypad() {
         Keys::Pad
     } else if handset.dial_pulse.is_some() {
         Keys::Dial

@@ -393,10 +393,10 @@ fn start_mqtt(
     let connecting = move || {
         let mut speaker = speaks.lock().unwrap_or_else(PoisonError::into_inner);
         speaker.connect_ms = clock::mono().0;
-        Will {
+        Some(Will {
             topic: topic.clone(),
             payload: speaker.state(Presence::Lost, clock::wall()),
-        }
+        })
     };
     let witness = reporter.witness.clone();
     let wrap = move |event| {

@@ -216,10 +216,10 @@ impl SimulatedBooth {
             // Two connections never have the same session.
             let ms = u64::try_from(ms).unwrap_or(u64::MAX);
             speaker.session.connect_ms = ms.max(speaker.session.connect_ms + 1);
-            Will {
+            Some(Will {
                 topic: topic.clone(),
                 payload: speaker.state(Presence::Lost),
-            }
+            })
         };
         let link = mqtt::run(
             vec![settings],

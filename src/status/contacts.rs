@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Handset, Level};
+use crate::config::{Backend, Handset, Level};
 use gateway_core::panel::Line;
 
 /// One contact.
@@ -20,6 +20,16 @@ pub struct Contact {
 
 /// Every contact that the configuration names, in its present state. A taught hook rests at the other level (`is_inverted`).
 pub fn contacts(config: &Handset, levels: &[(Line, bool)], is_inverted: bool) -> Vec<Contact> {
+    if config.backend == Backend::Usb {
+        // Keys of a device have neither line nor level.
+        let one = |(line, is_active): &(Line, bool)| Contact {
+            name: line.key().into(),
+            line: None,
+            level: None,
+            active: Some(u8::from(*is_active)),
+        };
+        return levels.iter().map(one).collect();
+    }
     let one = |(line, number, active_at, _): (Line, u32, Level, _)| {
         let found = levels.iter().find(|(known, _)| *known == line);
         let is_active = found.map(|(_, is_active)| *is_active);

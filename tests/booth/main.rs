@@ -6,6 +6,7 @@ mod codes;
 mod doctor;
 mod home_assistant;
 mod new_version;
+mod pilot;
 mod schemas;
 mod screen;
 mod sealed;

@@ -187,3 +187,41 @@ fn a_command_to_ring_is_answered_with_what_became_of_it() {
     }
     assert!(gateway.stop().success());
 }
+
+#[test]
+fn before_a_planned_swap_nobody_is_invited_everything_leaves_and_the_answer_says_that_the_card_may_go()
+ {
+    let (broker, pulse) = (Broker::open(), Pulse::start());
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start(&booth, &pulse);
+    gateway.reaches("ready", 1);
+    // The hub is away, so that a message waits.
+    gateway.takes_a_message(&booth, &pulse);
+    gateway.reaches("spool_clips", 1);
+    let operations = operations(&broker);
+    gateway.reaches("connected", 1);
+    command(&operations, "drain", r#"{"minutes": 30}"#);
+    gateway.reaches("ready", 0);
+    assert!(has_fault(&gateway, "draining"));
+    gateway.handset("lift");
+    gateway.reaches("session", "out_of_order");
+    gateway.handset("hang-up");
+    assert_eq!(booth.files("clips").len(), 1);
+    let home = Home::new(broker.port, "[[booth]]\nid = \"rundhoej-1\"\n");
+    let hub = Hub::start(&home);
+    let reply = message(&operations, "reply/drain");
+    assert_eq!(
+        (&reply["ok"], &reply["quarantined"]),
+        (&1.into(), &0.into()),
+        "{reply}"
+    );
+    let closed_s = reply["closed_for_s"].as_u64().expect("seconds");
+    assert!((1_000..=1_800).contains(&closed_s), "{reply}");
+    gateway.reaches("spool_clips", 0);
+    assert!(hub.page("").contains("1 answer"), "{}", hub.page(""));
+    // It stays closed until the card is out, and 0 minutes end that.
+    gateway.reaches("ready", 0);
+    command(&operations, "drain", r#"{"minutes": 0}"#);
+    gateway.reaches("ready", 1);
+    assert!(gateway.stop().success());
+}

@@ -1,5 +1,6 @@
 //! The card: what a technician writes on it, what the image makes of it, and its updates.
 
+mod drained;
 mod early_lamp;
 mod image_data;
 mod image_locks;

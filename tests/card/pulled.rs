@@ -30,11 +30,11 @@ fn runs(program: &str, arguments: &[&str]) {
     assert!(ran.status.success(), "{program} {arguments:?}: {said}");
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path")
 }
 
-fn gateway(arguments: &[&str]) -> Output {
+pub(crate) fn gateway(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_booth-gateway"))
         .arg("spool")
         .args(arguments)
@@ -42,24 +42,24 @@ fn gateway(arguments: &[&str]) -> Output {
         .expect("it runs")
 }
 
-fn hash(path: &Path) -> Vec<u8> {
+pub(crate) fn hash(path: &Path) -> Vec<u8> {
     Sha256::digest(std::fs::read(path).expect("a file")).to_vec()
 }
 
 /// The files of a pulled card: three messages, a fourth that a power cut ended, and a withdrawal.
-struct Pulled {
-    folder: tempfile::TempDir,
+pub(crate) struct Pulled {
+    pub(crate) folder: tempfile::TempDir,
     /// The ids of the whole messages, in their order.
-    ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
 }
 
 impl Pulled {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(&["rundhoej-1"; 3])
     }
 
     /// With one message of each of these booths.
-    fn of(booths: &[&str]) -> Self {
+    pub(crate) fn of(booths: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("tree").join(PLACE);
         let (spool, _) = open(&dir);
@@ -85,7 +85,8 @@ impl Pulled {
         }
         let withdrawal = Withdrawal {
             id: uuid::Uuid::new_v4().to_string().into(),
-            sealed: "c2VhbGVk".into(),
+            // As it begins; nobody here has the key.
+            sealed: "YWdlLWVuY3J5cHRpb24ub3JnL3YxCg==".into(),
             ts: "2026-11-29T10:00:00.000Z".into(),
         };
         spool.keep_withdrawal(&withdrawal).expect("kept");
@@ -104,13 +105,13 @@ impl Pulled {
         Self { folder, ids }
     }
 
-    fn spool(&self) -> PathBuf {
+    pub(crate) fn spool(&self) -> PathBuf {
         self.folder.path().join("tree").join(PLACE)
     }
 
     /// A card with a partition table and these files on an ext4, the last whole message in its journal alone, as a power cut leaves it: the kernel
     /// has committed the transaction and not written it to its place. `replayed` leaves that transaction out.
-    fn card(&self, has_journal: bool) -> PathBuf {
+    pub(crate) fn card(&self, has_journal: bool) -> PathBuf {
         let folder = self.folder.path();
         let last = self.ids.last().expect("a message");
         let late = clip_file(&self.spool(), last);

@@ -141,9 +141,11 @@ impl Booth {
         };
         let (outbox, outgoing) = outbox::pair();
         let (told, events) = mpsc::channel(MOST_REPORTS);
-        let connecting = || Will {
-            topic: STATE.into(),
-            payload: b"mine".to_vec(),
+        let connecting = || {
+            Some(Will {
+                topic: STATE.into(),
+                payload: b"mine".to_vec(),
+            })
         };
         let running = tokio::spawn(mqtt::run(
             vec![settings],

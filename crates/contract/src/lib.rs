@@ -41,7 +41,7 @@ pub use manifest::{BodyKind, ClipKind, Consent, ConsentMode, EndedBy, Manifest, 
 pub use receipt::{BadReceipt, Receipt};
 pub use signed::{BadBody, Signed, SignedBody};
 pub use state::{BoothState, HubState, Presence, Session};
-pub use topic::{BoothId, COMMANDS, EVENT_KINDS, RESERVED_IDS, Topic, Topics};
+pub use topic::{BoothId, COMMANDS, COURIER, EVENT_KINDS, RESERVED_IDS, Topic, Topics};
 pub use withdrawal::Withdrawal;
 
 /// Version of the payloads in this contract, carried as `schema` in birth and manifest.

@@ -4,12 +4,16 @@ use std::fmt;
 
 use super::{ClipId, MediaHash};
 
-/// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids), operations and Home Assistant. No
-/// booth may have one of them: the broker's access rules go by a client's name, so that such a client could publish in the booth's
+/// The user that sends a pulled card's messages from a laptop, each in the branch of the booth where it was spoken.
+pub const COURIER: &str = "courier";
+
+/// Names under which clients other than booths log in at the broker: the hub (its user name and its client ids), operations, a [`COURIER`] and Home
+/// Assistant. No booth may have one of them: the broker's access rules go by a client's name, so that such a client could publish in the booth's
 /// branch.
-pub const RESERVED_IDS: [&str; 6] = [
+pub const RESERVED_IDS: [&str; 7] = [
     "hub",
     "operations",
+    COURIER,
     "homeassistant",
     "booth-hub",
     "booth-hub-campaign",
@@ -244,6 +248,17 @@ impl Topics {
     pub fn booth_filters(&self, booth: &BoothId) -> Vec<String> {
         let root = &self.root;
         vec![format!("{root}/dn/{booth}/#"), format!("{root}/hub/state")]
+    }
+
+    /// The filters of whoever sends a pulled card's messages: the hub's answers in the branch of this booth, or of every booth, and the hub's
+    /// presence.
+    pub fn courier_filters(&self, booth: Option<&BoothId>) -> Vec<String> {
+        let root = &self.root;
+        let booth = booth.map_or("+", BoothId::as_str);
+        vec![
+            format!("{root}/dn/{booth}/ack/+"),
+            format!("{root}/hub/state"),
+        ]
     }
 
     /// The filters of somebody who watches the fleet, of those that the role *operations* may read (contract §3): never a citizen's words.

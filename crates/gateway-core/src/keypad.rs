@@ -61,6 +61,12 @@ impl Closed {
     }
 }
 
+/// The row and the column of a key; `None` for one that no keypad has.
+pub fn place_of(key: Key) -> Option<(usize, usize)> {
+    let at = (0..ROWS * COLUMNS).find(|at| self::key(*at) == key)?;
+    Some((at / COLUMNS, at % COLUMNS))
+}
+
 /// The key at a place of the matrix.
 fn key(at: usize) -> Key {
     LAYOUT[at / COLUMNS][at % COLUMNS]

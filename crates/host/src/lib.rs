@@ -5,6 +5,7 @@
 //! [`password`], [`config_file`]), whether open files are still where their names lead ([`same_files`]), certificates ([`tls`]), sockets of lines ([`line_server`]), and the one way to the broker
 //! ([`link`]). Never does: know what a booth or a hub is.
 
+pub mod city_broker;
 pub mod clock;
 pub mod config_file;
 pub mod crew;

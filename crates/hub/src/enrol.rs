@@ -298,7 +298,11 @@ fn recipients(config: &HubConfig) -> Result<Vec<String>, EnrolError> {
     Ok(own.iter().map(ToString::to_string).collect())
 }
 
-fn password() -> Result<String, EnrolError> {
+/// A password by chance, of letters and digits that nobody takes for another.
+///
+/// # Errors
+/// A kernel that gives no chance.
+pub(crate) fn password() -> Result<String, EnrolError> {
     let mut password = String::new();
     while password.len() < PASSWORD {
         let mut byte = [0; 1];

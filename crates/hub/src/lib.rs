@@ -38,6 +38,7 @@ pub mod orders;
 mod pace;
 pub mod pages;
 pub mod people;
+pub mod pilot;
 pub mod presence;
 pub mod receipts;
 pub mod recordings;

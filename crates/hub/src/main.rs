@@ -27,6 +27,7 @@ use booth_hub::forget;
 use booth_hub::ingest;
 use booth_hub::keys;
 use booth_hub::people;
+use booth_hub::pilot;
 use booth_hub::recordings;
 use booth_hub::serve;
 use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt};
@@ -65,6 +66,7 @@ fn run_command(command: Command) -> ExitCode {
         | Command::Areas { .. }
         | Command::Keys { .. }
         | Command::Enrol { .. }
+        | Command::Pilot(_)
         | Command::Open { .. }
         | Command::Forget { .. } => journal::init("booth-hub", log::LevelFilter::Info),
     }
@@ -249,6 +251,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Areas { command } => Ok(areas::run(command)?),
         Command::Keys { command } => run_keys(command),
+        Command::Pilot(asked) => Ok(pilot::run(&asked)?),
         Command::Enrol {
             booth,
             name,

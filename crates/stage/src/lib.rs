@@ -4,7 +4,6 @@
 //! Owns: starting real programs, waiting for what they say, ending them with their value. Never does: know the gateway's or the
 //! hub's code, or bring a crate that the demonstration does not have anyway.
 
-pub mod city;
 pub mod files;
 pub mod mosquitto;
 pub mod program;
@@ -15,3 +14,5 @@ pub mod speech;
 pub mod stage;
 pub mod visit;
 pub mod wait;
+
+pub use booth_host::city_broker as city;

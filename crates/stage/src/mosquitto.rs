@@ -112,6 +112,11 @@ impl Mosquitto {
         program.says(text)
     }
 
+    /// Every line of its log since it was started.
+    pub fn lines(&self) -> Vec<String> {
+        self.program.as_ref().map_or_else(Vec::new, Program::lines)
+    }
+
     /// SIGKILL: what it had not saved is gone.
     pub fn kill(&mut self) {
         self.program = None;

@@ -3,7 +3,7 @@
 use booth_stage::mosquitto::Mosquitto;
 
 pub struct CityBroker {
-    _broker: Mosquitto,
+    broker: Mosquitto,
     pub port: u16,
 }
 
@@ -13,7 +13,13 @@ impl CityBroker {
         let broker = Mosquitto::of_a_city(users).unwrap_or_else(|why| panic!("{why}"));
         Self {
             port: broker.port,
-            _broker: broker,
+            broker,
         }
+    }
+
+    /// In how many lines of its log this stands.
+    pub fn said(&self, text: &str) -> usize {
+        let lines = self.broker.lines();
+        lines.iter().filter(|line| line.contains(text)).count()
     }
 }

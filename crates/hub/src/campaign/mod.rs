@@ -28,7 +28,7 @@ mod register;
 mod sent;
 mod shown;
 mod signing;
-mod speaker;
+pub(crate) mod speaker;
 pub(crate) mod stops;
 mod verbs;
 mod welcome;

@@ -21,7 +21,7 @@ const ENDED: i32 = 124;
 ///
 /// # Errors
 /// A sentence with what to do.
-pub(super) fn spoken(text: &str, lang: &str, beside: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn spoken(text: &str, lang: &str, beside: &Path) -> Result<Vec<u8>, String> {
     let said = say(text, lang, beside);
     let sound = said.and_then(|()| {
         booth_host::plain_file::read_at_most(beside, MOST_BYTES)

@@ -6,6 +6,7 @@ use booth_contract::BoothId;
 use booth_hub::areas::Areas;
 use booth_hub::campaign::Campaign;
 use booth_hub::people::People;
+use booth_hub::pilot::Pilot;
 use clap::{Parser, Subcommand};
 
 /// The centre of the telephone booths: receives the citizens' spoken answers and the booths' health
@@ -348,6 +349,18 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Make everything for a first booth on one machine: broker, hub and booth
+    ///
+    /// Makes in one folder, each for its owner alone: the city's key with its paper, a password for each user of the broker, Mosquitto's
+    /// configuration with the shipped access rules, hub.toml, booth.toml, the notice, units for systemd, an account with a password that is
+    /// shown once, and a campaign with one question. Then it says which commands to start. docs/pilot.md tells the way from a bare machine.
+    ///
+    /// Nothing is assumed that differs from country to country: what no flag names is asked on the terminal, and in a script is an error. Run
+    /// again it goes on where it ended, and writes over nothing.
+    ///
+    ///   booth-hub pilot /srv/pilot
+    #[command(verbatim_doc_comment)]
+    Pilot(Box<Pilot>),
     /// Open a sealed clip with a private key, and nothing else
     ///
     /// Needs no configuration, no store and no network. Writes an Ogg Opus file that any player plays. A clip that is not whole is opened as

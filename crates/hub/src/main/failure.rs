@@ -9,6 +9,7 @@ use booth_hub::forget::ForgetError;
 use booth_hub::imports::ImportError;
 use booth_hub::keys::KeysError;
 use booth_hub::people::PeopleError;
+use booth_hub::pilot::PilotError;
 use booth_hub::serve::ServeError;
 use booth_hub::store::{BackupError, StoreError};
 
@@ -116,6 +117,15 @@ impl From<EnrolError> for Failure {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::Store(error) => error.into(),
+            other => Self::Operation(other.to_string()),
+        }
+    }
+}
+
+impl From<PilotError> for Failure {
+    fn from(error: PilotError) -> Self {
+        match error {
+            PilotError::Config(error) => error.into(),
             other => Self::Operation(other.to_string()),
         }
     }

@@ -2,8 +2,8 @@
 //! password of its own for each role.
 //!
 //! Owns: the files in the broker's folder, and the command that starts it there. Never does: start it. Only the listener differs
-//! from a city's: it is on loopback and without TLS.
-#![allow(clippy::disallowed_methods)]
+//! from a city's: it is on loopback and without TLS, as for a demonstration, a test, or a pilot on one machine.
+#![allow(clippy::disallowed_methods)] // writes the files, and starts the program that hashes passwords
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -45,8 +45,36 @@ pub fn configuration(settings: &[(&str, &str)], port: u16, is_root: bool) -> Str
     lines.join("\n") + "\n"
 }
 
+/// The same for a broker that is started anywhere, by anybody, and keeps what it has to repeat: its files lie in this folder.
+pub fn lasting_configuration(settings: &[(&str, &str)], port: u16, folder: &Path) -> String {
+    let is_root = rustix::process::geteuid().is_root();
+    let text = configuration(settings, port, is_root);
+    let folder = folder.display();
+    let line = |line: &str| match line.split_once(' ') {
+        Some(("persistence", _)) => {
+            format!("persistence true\npersistence_location {folder}/\nautosave_interval 30")
+        }
+        Some((key @ ("password_file" | "acl_file"), name)) => format!("{key} {folder}/{name}"),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = text.lines().map(line).collect();
+    lines.join("\n") + "\n"
+}
+
 /// Writes what the broker reads into its folder: configuration, access rules, and hashed passwords of these users.
 pub fn write_files(folder: &Path, port: u16, users: &[(&str, &str)]) -> Result<(), String> {
+    let is_root = rustix::process::geteuid().is_root();
+    let config = configuration(&settings(RULES), port, is_root);
+    write_with(folder, &config, users)
+}
+
+/// The same for a broker that is started anywhere and keeps what it has to repeat.
+pub fn write_lasting_files(folder: &Path, port: u16, users: &[(&str, &str)]) -> Result<(), String> {
+    let config = lasting_configuration(&settings(RULES), port, folder);
+    write_with(folder, &config, users)
+}
+
+fn write_with(folder: &Path, config: &str, users: &[(&str, &str)]) -> Result<(), String> {
     let settings = settings(RULES);
     let named = |key: &str| {
         let found = settings.iter().find(|(named, _)| *named == key);
@@ -54,15 +82,13 @@ pub fn write_files(folder: &Path, port: u16, users: &[(&str, &str)]) -> Result<(
             .map(|(_, name)| *name)
             .ok_or_else(|| format!("the head of docs/mosquitto.acl names no {key}"))
     };
-    let is_root = rustix::process::geteuid().is_root();
-    let config = configuration(&settings, port, is_root);
     let passwords = named("password_file")?;
     let plain: String = users
         .iter()
         .map(|(user, password)| format!("{user}:{password}\n"))
         .collect();
     for (name, text) in [
-        ("mosquitto.conf", config.as_str()),
+        ("mosquitto.conf", config),
         (named("acl_file")?, RULES),
         (passwords, &plain),
     ] {
