@@ -294,7 +294,8 @@ impl Place {
 
 /// Clips come in at a pace, the store ends at a moment from the seed, is started again, and the centre comes back.
 pub fn ended(peer: Peer, end: End, pace: Pace, seed: u64) -> Result<Outcome, String> {
-    let (mut centre, place) = (centre_away(peer)?, Place::for_end(end)?);
+    // The centre goes first: a broker in a Debian of its own holds every mount of this machine.
+    let (place, mut centre) = (Place::for_end(end)?, centre_away(peer)?);
     let mut edge = Edge::start(peer, &place.path(), &centre)?;
     place.settles()?;
     let before = (edge.bytes_written(), place.events());

@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use booth_testkit::backlog::Voice;
+use booth_testkit::blockdev::scratch;
 use booth_testkit::comparison::{Better, Cell, Row};
 use booth_testkit::fleet_watch;
 use booth_testkit::programs::{Mosquitto, Programs};
-use booth_testkit::temporary;
 
 use super::ours::{BOOTH, OurBooth, OurCentre};
 
@@ -26,10 +26,7 @@ pub fn row(figure: &str, bar: &str, measured: f64, is_kept: bool) -> Row {
 
 /// Memory of a gateway whose card is full of clips, with the broker and without a hub.
 pub fn full_tank(programs: &Programs, clips: u64) -> Result<Row, String> {
-    let (mut centre, card) = (
-        OurCentre::away(programs)?,
-        tempfile::tempdir_in(temporary()).map_err(|error| error.to_string())?,
-    );
+    let (mut centre, card) = (OurCentre::away(programs)?, scratch());
     let mut booth = OurBooth::new(programs, card.path(), &centre)?;
     // A second each: it is their number that counts.
     Voice::new(1)?.fill(&booth.spool(), BOOTH, 1, clips)?;
@@ -65,7 +62,7 @@ fn children_s() -> f64 {
 
 /// How fast `spool verify` reads a folder of clips, MB for each second of CPU.
 pub fn verify(programs: &Programs, clips: u64) -> Result<Row, String> {
-    let card = tempfile::tempdir_in(temporary()).map_err(|error| error.to_string())?;
+    let card = scratch();
     let kept = Voice::new(60)?.fill(card.path(), BOOTH, 1, clips)?;
     let bytes: u64 = kept.iter().map(|clip| clip.bytes).sum();
     let before = children_s();

@@ -31,7 +31,7 @@ impl Peer {
         match self {
             Peer::BridgeAsShipped => "Mosquitto bridge, as shipped",
             Peer::BridgeTuned => "Mosquitto bridge, tuned",
-            Peer::BridgeSavesEach => "Mosquitto bridge, saves each message",
+            Peer::BridgeSavesEach => "Mosquitto bridge, each saved",
             Peer::Shovel => "RabbitMQ shovel",
         }
     }

@@ -194,7 +194,7 @@ pub fn ended(programs: &Programs, end: End, size: &Size) -> Table {
     };
     Table {
         id: id.into(),
-        heading: format!("{what}, the centre away, {} times", size.seeds),
+        heading: format!("{what}, the centre away (runs: {})", size.seeds),
         columns: columns(),
         rows,
     }

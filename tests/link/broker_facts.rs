@@ -15,9 +15,9 @@ const HUB: &str = "hub";
 /// What a broker that has something to say says within this time, also on a busy machine.
 const SPEAKS: Duration = Duration::from_secs(20);
 /// Silence of this length is an answer.
-const SILENCE: Duration = Duration::from_secs(7);
+const SILENCE: Duration = Duration::from_secs(9);
 /// Of a will that waits.
-const DELAY_S: u32 = 4;
+const DELAY_S: u32 = 6;
 /// Sent to a session whose owner is away: more than Mosquitto keeps by itself.
 const TO_THE_ABSENT: usize = 1_500;
 
