@@ -7,7 +7,8 @@
 #   mosquitto                                         the MQTT broker of the demonstration and of the tests
 #   mosquitto-clients                                 the broker's own clients, beside ours
 #   pulseaudio pulseaudio-utils libasound2-plugins    a sound card without hardware
-#   alsa-utils                                        names of sound cards, for MIC=…
+#   alsa-utils                                        names of sound cards, for MIC=…; arecord, which records beside the gateway
+#   ffmpeg                                            a recorder in segments, beside the gateway
 #   opus-tools                                        opusinfo, opusdec, opusenc: is a clip conformant?
 #   chromium chromium-driver                          the browser tests of the hub's pages and of the booth's screen
 #   e2fsprogs mount                                   a real ext4: power cuts, and disks of virtual machines
@@ -36,6 +37,7 @@ run_packages = $(build) mosquitto opus-tools espeak-ng $(if $(MIC),alsa-utils,$(
 demo-city_packages = $(build) mosquitto espeak-ng
 test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools systemd curl openssl age python3-cryptography python3-jsonschema python3-yaml espeak-ng
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs valgrind python3-venv python3-dev
+compare_packages = $(build) $(sound) mosquitto opus-tools alsa-utils ffmpeg e2fsprogs mount mmdebstrap
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
 simulate_packages = $(build)
 help-files_packages = $(build)
@@ -80,9 +82,11 @@ ARM64_PROGRAM ?= $(wildcard target/image/work/program/booth-gateway)
 CARGO_FUZZ = 0.13.2
 MDBOOK = 0.5.4
 SECONDS ?= 60
+PARTS ?=
+PUBLISH ?=
 TARGETS ?= clip_file ledger to_booth to_hub config control_socket prompt update_manifest to_pages sealed_clip
 
-.PHONY: book brokers deb demo-city image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
+.PHONY: book brokers compare deb demo-city image image-packages image-lock image-verify image-update image-test help run test vm-test bench simulate torture floods fuzz lint packages packages-of packages-proof fixtures voice clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -169,6 +173,13 @@ bench: ## the figures, as ratios in one run, in a release build
 	else \
 	    echo "NOT MEASURED: a booth on a kernel sound card; that needs root, and the packages of make vm-test" >&2; \
 	fi
+
+compare: ## the gateway beside arecord, ffmpeg, Mosquitto's bridge and RabbitMQ's shovel at the same work, as root: PARTS="recording outage" for some; PUBLISH=1 writes docs/comparison.md
+	$(needs)
+	@tests/zoo/get.sh target/brokers debian-13 || true
+	cargo build --release --bins
+	cargo build --example compare
+	target/debug/examples/compare $(if $(PUBLISH),--publish) $(PARTS)
 
 simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
 	$(needs)

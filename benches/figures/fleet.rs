@@ -1,16 +1,17 @@
 //! A fleet of ten thousand simulated booths at a real broker and a real hub, and an operator who watches a thousand in a terminal.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use booth_testkit::glass::Glass;
+use booth_testkit::fleet_watch::{self, resident_mib, simulator};
 use booth_testkit::hub::{Broker, Home, Hub};
-use booth_testkit::wait;
+use booth_testkit::threads::Cpu;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
-use super::threads::Cpu;
 use super::{Table, memory, ms, own_memory, p99};
+
+/// The gateway that plays the fleet and shows it.
+const GATEWAY: &str = env!("CARGO_BIN_EXE_booth-gateway");
 
 /// How large the fleet is, and how often its page is asked for.
 pub(super) struct Asked {
@@ -98,61 +99,14 @@ pub(super) fn figures(table: &mut Table, asked: &Asked) {
 fn watched(table: &mut Table, asked: &Asked) {
     eprintln!("a terminal that watches {} booths …", asked.watched);
     let broker = Broker::start("allow_anonymous true\nmax_connections -1\n", |_| ());
-    let minutes = 1.0 + (asked.seconds as f64) / 60.0;
-    let mut fleet = simulator(&broker, asked.watched, minutes, 0.0)
-        .spawn()
-        .expect("it starts");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_booth-gateway"));
-    command.args([
-        "fleet",
-        "--url",
-        &format!("mqtt://127.0.0.1:{}", broker.port),
-    ]);
-    command.env("TERM", "xterm");
-    let glass = Glass::around(command, 160, 50);
-    glass.shows(&format!("All {} booths can take messages", asked.watched));
-    let (began, before) = (Instant::now(), Cpu::of(glass.pid()));
-    wait::until("the fleet was watched", || {
-        (began.elapsed().as_secs() >= asked.seconds).then_some(())
-    });
-    let share = 100.0 / began.elapsed().as_secs_f64();
-    let used = Cpu::of(glass.pid()).since(&before, share).own();
-    table.row(
-        "a terminal that watches a fleet: processor, %",
-        used,
-        "≤ 5",
-        asked.watched as usize,
-    );
-    table.row(
-        "… its memory, MiB",
-        memory(glass.pid()),
-        "",
-        asked.watched as usize,
-    );
-    let _ = fleet.kill();
-    let _ = fleet.wait();
-}
-
-fn simulator(broker: &Broker, booths: u32, minutes: f64, lifts: f64) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_booth-gateway"));
-    let text = |number: &dyn ToString| number.to_string();
-    command.args([
-        "simulate",
-        "--json",
-        "--url",
-        &format!("mqtt://127.0.0.1:{}", broker.port),
-    ]);
-    command.args([
-        "--booths",
-        &text(&booths),
-        "--minutes",
-        &text(&minutes),
-        "--lifts-per-hour",
-        &text(&lifts),
-    ]);
-    command.args(["--patience", "1"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    command
+    let (used, memory) =
+        fleet_watch::cost(GATEWAY.as_ref(), broker.port, asked.watched, asked.seconds);
+    for (what, value, bar) in [
+        ("a terminal that watches a fleet: processor, %", used, "≤ 5"),
+        ("… its memory, MiB", memory, ""),
+    ] {
+        table.row(what, value, bar, asked.watched as usize);
+    }
 }
 
 /// Room for so many connections, here and in every program that is started from here.
@@ -167,23 +121,15 @@ fn has_files(booths: u32) -> bool {
         || setrlimit(Resource::Nofile, raised).is_ok()
 }
 
-/// Resident memory, MiB; none of a process that has ended and was not waited for.
-fn memory_if_any(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
-}
-
 /// Plays a fleet: its report, the most memory that it had in MiB, and its processor time in seconds.
 fn play(broker: &Broker, booths: u32, minutes: f64, lifts: f64) -> (Value, f64, f64) {
-    let mut fleet = simulator(broker, booths, minutes, lifts)
+    let mut fleet = simulator(GATEWAY.as_ref(), broker.port, booths, minutes, lifts)
         .spawn()
         .expect("it starts");
     let (mut most, mut used) = (0.0_f64, 0.0_f64);
     while fleet.try_wait().expect("asked").is_none() {
         // It may end in between, and is then a process without memory until it is asked for again.
-        most = most.max(memory_if_any(fleet.id()));
+        most = most.max(resident_mib(fleet.id()));
         used = used.max(Cpu::of(fleet.id()).own());
         std::thread::park_timeout(Duration::from_millis(200));
     }

@@ -11,11 +11,11 @@ mod fleet;
 mod pulled;
 mod quality;
 mod sealing;
-mod threads;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use booth_testkit::fleet_watch::status_mib;
 use booth_testkit::gateway::{BoothHome, Gateway, fixtures};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 use booth_testkit::gpio_kernel;
@@ -23,8 +23,8 @@ use booth_testkit::hub::{Broker, Home, Hub};
 use booth_testkit::pulse::Pulse;
 use booth_testkit::repository;
 use booth_testkit::speech;
+use booth_testkit::threads::Cpu;
 use booth_testkit::wait;
-use threads::Cpu;
 
 /// How often what is measured, and how long a long visit is.
 struct Measured {
@@ -552,19 +552,6 @@ fn memory(pid: u32) -> f64 {
 /// The part of it that belongs to no file.
 fn own_memory(pid: u32) -> f64 {
     status_mib(pid, "RssAnon:")
-}
-
-fn status_mib(pid: u32, key: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with(key))
-        .expect(key);
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|kib| kib.parse::<f64>().ok())
-        .expect("KiB")
-        / 1024.0
 }
 
 pub fn bytes_written(pid: u32) -> u64 {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use booth_contract::{AlertId, Severity};
 use booth_gateway::doctor::bundle::harmless::is_decided;
+use booth_testkit::comparison::Comparison;
 use booth_testkit::hub_program::hub_program;
 
 fn read(name: &str) -> String {
@@ -502,4 +503,21 @@ fn a_test_that_needs_root_covers_a_hazard_only_where_the_page_says_so() {
             );
         }
     }
+}
+
+#[test]
+fn the_comparison_is_the_run_and_every_lost_row_has_its_reason() {
+    let run = read("docs/compare/run.json");
+    let run: Comparison = serde_json::from_str(&run).expect("a run");
+    assert!(run.tables.len() > 3, "the run is whole");
+    assert!(
+        read("docs/comparison.md").contains(&run.markdown()),
+        "docs/comparison.md has other tables: make compare PUBLISH=1"
+    );
+    assert_eq!(
+        read("docs/comparison.svg"),
+        run.picture(),
+        "the picture shows another run"
+    );
+    assert_eq!(run.unreasoned(), Vec::<&str>::new());
 }

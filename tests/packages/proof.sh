@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 releases=$1
 targets=${2:-}
 [ "$(id -u)" = 0 ] || { echo "packages-proof: this needs root (chroot and mounts); run it with sudo." >&2; exit 1; }
-[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench simulate help-files torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers deb book"
+[ -n "$targets" ] || targets="run run-on-pipewire demo-city test bench compare simulate help-files torture floods lint fuzz vm-test image image-lock image-verify image-update image-test brokers deb book"
 proof=$PWD/target/packages/proof
 rust=$(rustc --print sysroot)
 . image/mirrors.sh
@@ -26,6 +26,7 @@ programs() {
     demo-city) echo "$build $broker espeak-ng" ;;
     test) echo "$build $sound $broker mosquitto_pub mosquitto_sub opusdec opusinfo chromedriver chromium mke2fs e2fsck mount umount findmnt unshare sfdisk systemd-analyze curl openssl age age-keygen python3 espeak-ng" ;;
     bench) echo "$build $sound $broker mosquitto_sub opusenc opusdec" ;;
+    compare) echo "$build $sound $broker opusenc opusdec arecord ffmpeg mkfs.ext4 e2fsck mount umount mmdebstrap" ;;
     torture) echo "$build $sound $broker mosquitto_sub opusdec mkfs.ext4 e2fsck mount umount" ;;
     simulate | lint | help-files) echo "$build" ;;
     floods) echo "$build $broker" ;;
@@ -58,6 +59,7 @@ tries() {
         echo "cargo test --package booth-sealing --test vectors"
         ;;
     bench) echo "cargo build --release --bins && cargo bench --no-run --bench figures" ;;
+    compare) echo "cargo build --bins --example compare && target/debug/examples/compare --look --binaries target/debug recording" ;;
     simulate) echo "make simulate SEEDS=3" ;;
     help-files) echo "make help-files" ;;
     torture) echo "cargo build --example torture" ;;

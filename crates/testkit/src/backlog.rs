@@ -1,7 +1,7 @@
 //! Clips on a card that no citizen had to speak: made by the product's own spool, before the gateway starts.
 //!
 //! Every body is a conformant Ogg Opus stream of 24 kbit/s and unlike any other. The syncs of making them are
-//! left out, for nothing is cut here: one sync of the file system at the end.
+//! left out where nothing is cut: one sync of the file system at the end. [`Voice::keep`] has them all.
 #![allow(clippy::disallowed_methods)]
 
 use std::io;
@@ -102,20 +102,8 @@ impl Voice {
         first: u64,
         count: u64,
     ) -> Result<Vec<KeptClip>, String> {
-        let facts = OpenFacts {
-            boot_id: "before-this-boot".into(),
-            fresh_card_id: uuid::Uuid::new_v4().to_string().into(),
-            wall_ms: 1_767_225_600_000,
-            max_bytes: 1 << 40,
-            reserve_bytes: 0,
-            ledger: true,
-            card_cid: None,
-            hw_serial: None,
-            ballast_bytes: 0,
-            failed_before: 0,
-        };
         let disk = Arc::new(Unsynced(RealDisk::new()));
-        let (spool, _) = Spool::open(disk, dir, facts).map_err(|error| error.to_string())?;
+        let (spool, _) = Spool::open(disk, dir, facts()).map_err(|error| error.to_string())?;
         let booth_id = BoothId::parse(booth).map_err(|error| error.to_string())?;
         let mut kept = Vec::new();
         for number in first..first + count {
@@ -129,6 +117,43 @@ impl Voice {
             .sync_everything(dir)
             .map_err(|error| error.to_string())?;
         Ok(kept)
+    }
+
+    /// Keeps one clip after another with every sync of a booth, until `kept`, which hears of each, says that it is enough.
+    pub fn keep(
+        &self,
+        dir: &Path,
+        booth: &str,
+        mut kept: impl FnMut(&KeptClip) -> bool,
+    ) -> Result<(), String> {
+        let disk = Arc::new(RealDisk::new());
+        let (spool, _) = Spool::open(disk, dir, facts()).map_err(|error| error.to_string())?;
+        let booth_id = BoothId::parse(booth).map_err(|error| error.to_string())?;
+        for number in 1.. {
+            let pages = self
+                .pages(booth, number)
+                .map_err(|error| error.to_string())?;
+            if !kept(&say(&spool, &booth_id, 24_000, &pages)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of a card without limits, opened on another boot than the gateway's.
+fn facts() -> OpenFacts {
+    OpenFacts {
+        boot_id: "before-this-boot".into(),
+        fresh_card_id: uuid::Uuid::new_v4().to_string().into(),
+        wall_ms: 1_767_225_600_000,
+        max_bytes: 1 << 40,
+        reserve_bytes: 0,
+        ledger: true,
+        card_cid: None,
+        hw_serial: None,
+        ballast_bytes: 0,
+        failed_before: 0,
     }
 }
 

@@ -77,6 +77,21 @@ impl CrashBooth {
         all.sum::<u64>() / 1_000_000
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// Waits until it has logged a line with this; when that was.
+    pub fn says(&self, text: &str) -> Result<Instant, String> {
+        self.program.says(text).map(|(at, _)| at)
+    }
+
+    /// Forgets what it has logged so far.
+    pub fn clear_log(&self) {
+        self.program.clear_log();
+    }
+
     /// Everything that it has logged.
     pub fn log(&self) -> Vec<String> {
         self.program.lines()

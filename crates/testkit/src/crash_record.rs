@@ -16,16 +16,14 @@ use booth_contract::{Ack, AckStatus};
 use booth_host::clock;
 use serde::{Deserialize, Serialize};
 
-use super::repository;
-
 use super::blockdev::{BlockDevice, Marker, Trace};
 use super::card_reader::{self, ClipFile};
 use super::crash_booth::{CrashBooth, configure};
 use super::crash_centre::Centre;
 use super::crash_image::Dice;
 use super::programs::{Programs, wait_for};
-use booth_stage::pulse::{Citizen, Pulse};
-use booth_stage::speech;
+use super::speaking::speak;
+use booth_stage::pulse::Pulse;
 
 /// A gateway that waits longer than this for a processor cannot be held to a second: nothing is learnt of its card.
 const MOST_STARVED_PERCENT: u64 = 30;
@@ -124,25 +122,6 @@ pub fn long_evening(seed: u64) -> Vec<Visit> {
         end,
     };
     ends.into_iter().map(visit).collect()
-}
-
-/// Somebody who speaks for two minutes and a half.
-fn speak(pulse: &Pulse, folder: &Path) -> Result<Citizen, String> {
-    let recording = repository().join("tests/fixtures/speech/da.opus");
-    let (once, long) = (folder.join("once.wav"), folder.join("long.wav"));
-    speech::decode(&recording, &once)?;
-    let wav = |error: hound::Error| format!("a recording: {error}");
-    let mut reader = hound::WavReader::open(&once).map_err(wav)?;
-    let spec = reader.spec();
-    let samples: Vec<i16> = reader.samples().collect::<Result<_, _>>().map_err(wav)?;
-    let mut writer = hound::WavWriter::create(&long, spec).map_err(wav)?;
-    for _ in 0..24 {
-        for sample in &samples {
-            writer.write_sample(*sample).map_err(wav)?;
-        }
-    }
-    writer.finalize().map_err(wav)?;
-    Ok(pulse.citizen(0, &long))
 }
 
 /// Writes promises down at the moment they are made.

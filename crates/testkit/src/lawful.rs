@@ -68,20 +68,20 @@ pub fn number(mut value: usize) -> Vec<u8> {
     }
 }
 
-fn text(value: &str) -> Vec<u8> {
+pub(crate) fn text(value: &str) -> Vec<u8> {
     let length = u16::try_from(value.len()).expect("at most 65,535 bytes");
     let mut bytes = length.to_be_bytes().to_vec();
     bytes.extend(value.as_bytes());
     bytes
 }
 
-fn with_length(properties: &[u8]) -> Vec<u8> {
+pub(crate) fn with_length(properties: &[u8]) -> Vec<u8> {
     let mut all = number(properties.len());
     all.extend(properties);
     all
 }
 
-fn property(id: u8, value: &[u8]) -> Vec<u8> {
+pub(crate) fn property(id: u8, value: &[u8]) -> Vec<u8> {
     let mut bytes = vec![id];
     bytes.extend(value);
     bytes

@@ -269,8 +269,8 @@ fn rabbitmq(rules: Rules, users: &[String], work: &Path, port: u16) {
     write(&work.join("definitions.json"), &definitions.to_string());
 }
 
-/// A password as RabbitMQ keeps it: base64 of a salt of four bytes and the SHA-256 of salt and password.
-fn hashed(password: &str) -> String {
+/// A password as RabbitMQ's definitions keep it: base64 of a salt of four bytes and the SHA-256 of salt and password.
+pub fn hashed(password: &str) -> String {
     let salt = *b"salt";
     let hash = Sha256::new().chain_update(salt).chain_update(password);
     base64(&[&salt[..], &hash.finalize()].concat())
@@ -312,8 +312,9 @@ fn paho(rules: Rules, work: &Path, port: u16) {
     assert!(copied.success());
 }
 
-/// Runs it until it listens.
-fn run(kind: Kind, work: &Path, port: u16) -> Child {
+/// Runs it until it listens on this port, by the configuration in `work`, which it has at `/mnt`: `mosquitto.conf`; `rabbitmq.conf` with
+/// `enabled_plugins`; `paho.conf`. With the child everything ends that it has started.
+pub fn run(kind: Kind, work: &Path, port: u16) -> Child {
     let mut command = inside(kind, work);
     match kind {
         Kind::Mosquitto12 | Kind::Mosquitto13 => {

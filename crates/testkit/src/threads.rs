@@ -1,4 +1,5 @@
 //! What each thread of a running program has used.
+#![allow(clippy::disallowed_methods)] // it reads what the kernel counts
 
 use std::collections::BTreeMap;
 
