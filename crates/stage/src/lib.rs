@@ -7,6 +7,7 @@
 pub mod city;
 pub mod files;
 pub mod mosquitto;
+pub mod postgres;
 pub mod program;
 pub mod pulse;
 pub mod screen;
