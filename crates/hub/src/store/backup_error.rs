@@ -98,8 +98,8 @@ impl From<StoreError> for BackupError {
 
 impl BackupError {
     /// A fault of the database in this file.
-    pub(super) fn of_database(path: &Path, error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly};
+    pub(super) fn of_database(path: &Path, error: booth_database::Error) -> Self {
+        use booth_database::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly};
         match error.sqlite_error_code() {
             Some(DiskFull) => Self::Full(path.to_owned()),
             Some(CannotOpen | PermissionDenied | ReadOnly) => Self::NotAllowed(path.to_owned()),

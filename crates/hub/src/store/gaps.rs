@@ -5,7 +5,7 @@
 use booth_contract::CardId;
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use booth_database::Connection;
 
 use crate::view::{GapView, Listed};
 
@@ -57,17 +57,17 @@ impl Missing {
 }
 
 /// The gaps of every card.
-pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
+pub(super) fn gaps(db: &Connection) -> booth_database::Result<Listed<GapView>> {
     // A card is audited at the booth where it was heard last.
     let mut cards: Vec<CardNumbers> = db
         .prepare_cached(
             "SELECT c.card_id, c.booth_id, c.last_seen, booth.card_id IS c.card_id,
                coalesce(c.last_clip_no, 0), c.oldest_clip_no_kept, c.spool_clips IS 0,
                max(coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
-                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0)),
-               max(c.last_seen)
-             FROM card_at_booth c LEFT JOIN booth ON booth.booth_id = c.booth_id
-             GROUP BY c.card_id ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
+                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0))
+             FROM (SELECT *, row_number() OVER (PARTITION BY card_id ORDER BY last_seen DESC, booth_id) AS nth FROM card_at_booth) AS c
+             LEFT JOIN booth ON booth.booth_id = c.booth_id
+             WHERE c.nth = 1 ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
         )?
         .query_map([], |row| {
             Ok(CardNumbers {
@@ -82,7 +82,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
                 ..CardNumbers::default()
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     let places: HashMap<CardId, usize> = cards
         .iter()
         .enumerate()
@@ -93,7 +93,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
            SELECT card_id, clip_no,
              lag(clip_no, 1, 0) OVER (PARTITION BY card_id ORDER BY clip_no) AS before FROM (
                SELECT card_id, clip_no FROM clip UNION ALL
-               SELECT card_id, clip_no FROM withdrawn WHERE clip_no IS NOT NULL))
+               SELECT card_id, clip_no FROM withdrawn WHERE clip_no IS NOT NULL) AS number) AS hole
          WHERE clip_no > before + 1",
     )?;
     let mut holes = statement.query([])?;
