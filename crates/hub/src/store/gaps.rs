@@ -58,17 +58,24 @@ impl Missing {
 
 /// The gaps of every card.
 pub(super) fn gaps(db: &Connection) -> booth_database::Result<Listed<GapView>> {
-    // A card is audited at the booth where it was heard last.
+    // A card is audited at the booth where it was heard last. SQLite takes the row that has the greatest one.
+    let (newest, greatest, by) = match db.is_sqlite() {
+        true => ("card_at_booth", ", max(c.last_seen)", "GROUP BY c.card_id"),
+        false => (
+            "(SELECT DISTINCT ON (card_id) * FROM card_at_booth ORDER BY card_id, last_seen DESC)",
+            "",
+            "",
+        ),
+    };
     let mut cards: Vec<CardNumbers> = db
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT c.card_id, c.booth_id, c.last_seen, booth.card_id IS c.card_id,
                coalesce(c.last_clip_no, 0), c.oldest_clip_no_kept, c.spool_clips IS 0,
                max(coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
-                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0))
-             FROM (SELECT *, row_number() OVER (PARTITION BY card_id ORDER BY last_seen DESC, booth_id) AS nth FROM card_at_booth) AS c
-             LEFT JOIN booth ON booth.booth_id = c.booth_id
-             WHERE c.nth = 1 ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
-        )?
+                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0)){greatest}
+             FROM {newest} AS c LEFT JOIN booth ON booth.booth_id = c.booth_id
+             {by} ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
+        ))?
         .query_map([], |row| {
             Ok(CardNumbers {
                 card_id: row.get::<_, String>(0)?.into(),

@@ -12,8 +12,31 @@ use super::*;
 /// Names the server for the second run of these tests, in a process of its own.
 const AT: &str = "BOOTH_STORE_TESTS_AT";
 
-/// Tests of what SQLite's files do: there are none.
-const OF_FILES: &[&str] = &[];
+/// Tests that take away, copy or make anew the database's file, or open it beside the store.
+const OF_FILES: [&str; 22] = [
+    "store::tests::backup::",
+    "a_vote_counts_with_a_valid_unused_code_alone_and_the_first_one_wins",
+    "a_code_counts_once_whether_it_is_used_at_a_booth_or_from_home",
+    "what_is_lost_is_listed_before_what_is_on_its_way_however_many_booths_there_are",
+    "a_database_that_is_removed_or_replaced_under_the_hub_ends_it_and_acknowledges_nothing",
+    "a_database_that_breaks_under_the_hub_is_read_whole_before_the_next_start_promises_anything",
+    "nothing_begins_anew_beside_clips",
+    "a_database_that_is_made_anew_answers_as_the_one_before",
+    "a_rebuild_that_was_cut_off_between_its_two_renames_loses_nothing_that_stands_only_in_a_database",
+    "a_database_that_root_makes_anew_is_the_hubs_own",
+    "a_hub_that_runs_keeps_its_database",
+    "a_database_of_a_newer_hub_is_left_alone",
+    "a_fleet_that_cannot_be_read_is_unknown_and_not_well",
+    "whatever_befalls_the_store_an_acknowledged_clip_is_there_or_asked_for_or_named",
+    "the_envelope_lies_apart_and_without_it_nobody_opens_the_body",
+    "what_comes_open_is_sealed_before_it_is_kept_and_plays_as_it_was_said",
+    "a_childs_mark_stays_with_the_clip",
+    "a_receipt_becomes_a_hash_before_anything_is_written_and_is_forgotten",
+    "a_rebuilt_database_has_every_answer_its_receipts_and_goes_on_with_the_numbers",
+    "a_look_waits_for_the_batch_in_which_its_clip_makes_room_for_the_true_one",
+    "a_restored_backup_brings_nothing_back_that_was_withdrawn_since",
+    "a_hub_without_a_key_takes_withdrawals_at_once_and_the_desk_works_them_off",
+];
 
 /// Where the rows of a folder's store are in this run.
 pub(super) fn of(dir: &Path) -> Option<Elsewhere> {
@@ -64,7 +87,7 @@ fn every_promise_of_the_store_holds_over_postgresql() {
         String::from_utf8_lossy(&done.stderr)
     );
     let ran = said.matches(" ... ok").count();
-    assert!(ran > 100, "{ran} tests: {said}");
+    assert!(ran > 90, "{ran} tests: {said}");
 }
 
 /// A bench whose rows are in a database of this server.
