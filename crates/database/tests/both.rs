@@ -155,7 +155,6 @@ fn answers(db: &Connection) {
     assert_eq!(row.get_ref(1).expect("a column").as_str(), Ok("æøå"));
     assert!(row.get::<_, i64>(1).is_err(), "a text is no number");
     assert!(row.get::<_, i64>(9).is_err() && row.get::<_, i64>("no").is_err());
-    drop(row);
     assert!(rows.next().expect("no fault").is_none());
 }
 
