@@ -132,7 +132,13 @@ fn answers(db: &Connection) {
     let again = "INSERT OR IGNORE INTO counted (name) VALUES (?1)";
     assert_eq!(db.execute(again, ["seed"]).expect("nothing"), 0);
     assert_eq!(db.execute(again, ["new"]).expect("one"), 1);
-    assert_eq!(db.last_insert_rowid().expect("a number"), 8);
+    // PostgreSQL may leave numbers out.
+    let number = db.query_row("SELECT seq FROM counted WHERE name = 'new'", [], |row| {
+        row.get(0)
+    });
+    let number: i64 = number.expect("a number");
+    assert!(number > 7, "{number}");
+    assert_eq!(db.last_insert_rowid().expect("a number"), number);
     let values = [
         Value::Text("c".into()),
         Value::Null,
