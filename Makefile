@@ -5,6 +5,7 @@
 #   pkg-config libasound2-dev                         ALSA, for cpal
 #   ca-certificates                                   downloads over TLS
 #   mosquitto                                         the MQTT broker of the demonstration and of the tests
+#   postgresql                                        a server for the tests of the hub's rows there; the machine's own stays as it is
 #   mosquitto-clients                                 the broker's own clients, beside ours
 #   pulseaudio pulseaudio-utils libasound2-plugins    a sound card without hardware
 #   alsa-utils                                        names of sound cards, for MIC=…; arecord, which records beside the gateway
@@ -35,7 +36,7 @@ build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
 sound = pulseaudio pulseaudio-utils libasound2-plugins
 run_packages = $(build) mosquitto opus-tools espeak-ng $(if $(MIC),alsa-utils,$(sound))
 demo-city_packages = $(build) mosquitto espeak-ng
-test_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools systemd curl openssl age python3-cryptography python3-jsonschema python3-yaml espeak-ng
+test_packages = $(build) $(sound) mosquitto mosquitto-clients postgresql opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools systemd curl openssl age python3-cryptography python3-jsonschema python3-yaml espeak-ng
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs valgrind python3-venv python3-dev
 compare_packages = $(build) $(sound) mosquitto opus-tools alsa-utils ffmpeg e2fsprogs mount mmdebstrap
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount

@@ -61,6 +61,7 @@ impl Rig {
             dir: self.dir(),
             max_clip_bytes: MAX_CLIP_BYTES,
             root: "booth/1".into(),
+            database: None,
         };
         self.store = Some(Store::open(&rules).expect("the hub starts by itself"));
     }

@@ -39,6 +39,7 @@ fn rig() -> &'static Rig {
             dir: dir.clone(),
             max_clip_bytes: 1_000_000,
             root: "booth/1".into(),
+            database: None,
         })
         .expect("a store");
         let body = body();

@@ -121,6 +121,7 @@ impl Pages {
             dir: dir.clone(),
             max_clip_bytes: 16_000_000,
             root: "booth/1".into(),
+            database: None,
         };
         let store = Store::open(&rules).expect("a store");
         let status = BrokerStatus {

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use booth_contract::Publish;
 use booth_contract::time::rfc3339;
@@ -167,7 +167,7 @@ fn let_go(city: &City, centre: &dyn Centre) -> Result<bool, CityError> {
 
 /// Deletes everything that is known of a message but where it counted, and why it is gone. What retention deletes is counted in the same
 /// transaction, so that each message counts once.
-pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> booth_database::Result<()> {
     let at = rfc3339(clock::wall());
     db.prepare_cached(
         "INSERT INTO retention (at, class, number) SELECT at, class, 1 FROM leaving WHERE message_id = ?1 AND why = 'retention'
@@ -187,7 +187,7 @@ pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> rusqlite::Result<()> {
+fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> booth_database::Result<()> {
     let said_at: Timestamp = message.spoken_at.unwrap_or(message.received_at);
     let local = said_at.to_zoned_datetime(city.zone.clone());
     let placement: Option<(i64, Option<String>)> = match &message.booth_id {
@@ -240,7 +240,7 @@ fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> rusqlite::Res
 }
 
 /// The area that a citizen named from home, as far as nobody has taken it over.
-fn named_area(db: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<String>> {
+fn named_area(db: &Transaction<'_>, id: &str) -> booth_database::Result<Option<String>> {
     db.prepare_cached("DELETE FROM named_area WHERE message_id = ?1 RETURNING area_id")?
         .query_row([id], |row| row.get(0))
         .optional()
@@ -251,7 +251,7 @@ pub(crate) fn placement_at(
     db: &Connection,
     booth: &str,
     at: &str,
-) -> rusqlite::Result<Option<(i64, Option<String>)>> {
+) -> booth_database::Result<Option<(i64, Option<String>)>> {
     db.prepare_cached(
         "SELECT id, area_id FROM placement WHERE booth_id = ?1 AND since <= ?2 AND (until IS NULL OR until > ?2)
          ORDER BY since DESC LIMIT 1",
@@ -260,19 +260,19 @@ pub(crate) fn placement_at(
     .optional()
 }
 
-fn mark(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+fn mark(db: &Connection, name: &str) -> booth_database::Result<Option<String>> {
     db.prepare_cached("SELECT value FROM mark WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
         .optional()
 }
 
-pub(crate) fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(crate) fn number(db: &Connection, name: &str) -> booth_database::Result<i64> {
     Ok(mark(db, name)?
         .and_then(|text| text.parse().ok())
         .unwrap_or(0))
 }
 
-pub(crate) fn set(db: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
+pub(crate) fn set(db: &Transaction<'_>, name: &str, value: &str) -> booth_database::Result<()> {
     db.prepare_cached(
         "INSERT INTO mark VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
     )?

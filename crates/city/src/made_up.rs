@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use booth_database::params;
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
-use rusqlite::params;
 
 use booth_contract::time::rfc3339;
 use booth_host::clock;
@@ -167,7 +167,7 @@ pub(crate) fn fill(store: &Store, zone: &TimeZone, messages: u64) -> Result<(), 
                     "INSERT INTO placement (booth_id, place, area_id, lat, lon, since, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![format!("booth-{booth}"), format!("{name} Torv {booth}"), format!("a{at}"), lat, lon + 0.004 * booth as f64 % 0.01, since, until],
                 )?;
-                let placement = db.last_insert_rowid();
+                let placement = db.last_insert_rowid()?;
                 for day in 0..182i64 {
                     let ago = (if half == 0 { 363 - day } else { 179 - day }).max(0);
                     let day = moment(ago.days())[..10].to_owned();

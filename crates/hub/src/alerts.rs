@@ -10,8 +10,8 @@
 //! alerts than it said. Until then, and until the booth has introduced itself to a newly connected hub, the alert is shown as not
 //! confirmed.
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fleet::{self, FleetError, malformed, parsed};
 use super::ingest::{is_token, shortened};
@@ -82,7 +82,7 @@ pub fn alert(
     db.prepare_cached(
         "INSERT INTO alert (booth_id, id, severity, text, since, said_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO UPDATE SET severity = excluded.severity, text = excluded.text,
+         ON CONFLICT (booth_id, id) DO UPDATE SET severity = excluded.severity, text = excluded.text,
            since = excluded.since, said_at = excluded.said_at",
     )?
     .execute(params![
@@ -111,7 +111,7 @@ fn end_milder_or_worse(
     booth: &BoothId,
     id: &str,
     severity: &str,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), booth_database::Error> {
     let raised: Option<(i64, String)> = db
         .prepare_cached("SELECT rowid, severity FROM alert WHERE booth_id = ?1 AND id = ?2")?
         .query_row([booth.as_str(), id], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -123,23 +123,27 @@ fn end_milder_or_worse(
 }
 
 /// An introduction has begun.
-pub fn introduced(db: &Connection, now: Timestamp, booth: &BoothId) -> Result<(), rusqlite::Error> {
+pub fn introduced(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+) -> Result<(), booth_database::Error> {
     db.prepare_cached("UPDATE booth SET introduced_at = ?2 WHERE booth_id = ?1")?
         .execute(params![booth.as_str(), rfc3339(now)])?;
     Ok(())
 }
 
 /// The hub has connected again: every alert that it knows was said before that.
-pub fn hub_came(db: &Connection, now: Timestamp) -> Result<(), rusqlite::Error> {
+pub fn hub_came(db: &Connection, now: Timestamp) -> Result<(), booth_database::Error> {
     db.execute(
-        "INSERT OR REPLACE INTO hub (id, came_at) VALUES (1, ?1)",
+        "INSERT INTO hub (id, came_at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET came_at = excluded.came_at",
         [rfc3339(now)],
     )?;
     Ok(())
 }
 
 /// When the hub was connected last; empty if it never was.
-pub fn came_at(db: &Connection) -> Result<String, rusqlite::Error> {
+pub fn came_at(db: &Connection) -> Result<String, booth_database::Error> {
     Ok(db
         .prepare_cached("SELECT came_at FROM hub WHERE id = 1")?
         .query_row([], |row| row.get(0))
@@ -163,7 +167,7 @@ pub fn settle(
     now: Timestamp,
     booth: &BoothId,
     health: &Health,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), booth_database::Error> {
     let introduced: Option<String> = db
         .prepare_cached("SELECT introduced_at FROM booth WHERE booth_id = ?1")?
         .query_row([booth.as_str()], |row| row.get(0))
@@ -193,7 +197,12 @@ pub fn settle(
 }
 
 /// An alert is over: it goes into the history.
-fn end(db: &Connection, now: Timestamp, booth: &BoothId, row: i64) -> Result<(), rusqlite::Error> {
+fn end(
+    db: &Connection,
+    now: Timestamp,
+    booth: &BoothId,
+    row: i64,
+) -> Result<(), booth_database::Error> {
     let id: String = db
         .prepare_cached("SELECT id FROM alert WHERE rowid = ?1")?
         .query_row([row], |row| row.get(0))?;
@@ -229,7 +238,7 @@ fn end(db: &Connection, now: Timestamp, booth: &BoothId, row: i64) -> Result<(),
                SELECT seq FROM (
                  SELECT seq, rank, lag(substr(cleared_at, 1, 10)) OVER (PARTITION BY id ORDER BY seq)
                    IS substr(cleared_at, 1, 10) AS again
-                 FROM alert_history WHERE booth_id = ?1 AND {of})
+                 FROM alert_history WHERE booth_id = ?1 AND {of}) AS told
                ORDER BY rank, again, seq DESC LIMIT -1 OFFSET ?3)"
         ))?
         .execute(params![booth.as_str(), id, most])?;

@@ -8,7 +8,6 @@ mod networks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +19,8 @@ pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;
 use booth_city::watch::Sighting;
 use booth_contract::{ClipId, MediaHash, OneTimeCode, Presence, Publish, reading};
+use booth_database::{Connection, OptionalExtension, Row, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Deserialize;
 
 use self::counted::{CountedToday, counted};
@@ -173,7 +172,7 @@ impl HubCentre {
 
 impl HubCentre {
     /// What each booth has counted since its midnight, and when it said so.
-    fn counted(&self) -> rusqlite::Result<BTreeMap<String, CountedToday>> {
+    fn counted(&self) -> booth_database::Result<BTreeMap<String, CountedToday>> {
         let db = self.db();
         let mut statement = db.prepare_cached(
             "SELECT booth_id, health, health_at FROM booth WHERE health IS NOT NULL",
@@ -233,7 +232,7 @@ struct Sound {
     rms_dbfs: Option<f64>,
 }
 
-fn arrived_from(row: &Row<'_>) -> rusqlite::Result<(i64, Option<Arrived>)> {
+fn arrived_from(row: &Row<'_>) -> booth_database::Result<(i64, Option<Arrived>)> {
     let place: i64 = row.get(0)?;
     let moment = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
     let kind = Kind::of(&row.get::<_, String>(2)?);
@@ -287,7 +286,9 @@ impl Centre for HubCentre {
         let rows = statement
             .query_map(params![after, most], arrived_from)
             .map_err(failed)?;
-        let rows = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)?;
+        let rows = rows
+            .collect::<booth_database::Result<Vec<_>>>()
+            .map_err(failed)?;
         let whole = rows
             .into_iter()
             .filter_map(|(place, message)| Some((place, message?)));
@@ -323,8 +324,8 @@ impl Centre for HubCentre {
             .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
             .map_err(failed)?;
         // A database that was made anew from the clips has their name, and other places.
-        let file = std::fs::metadata(store::database_in(&self.dir)).map_err(failed)?;
-        Ok(format!("{name}-{}", file.ino()))
+        let place = store::place_of(&self.db(), &self.dir).map_err(failed)?;
+        Ok(format!("{name}-{place}"))
     }
 
     fn gone(&self, after: i64, limit: usize) -> Result<Vec<Gone>, CentreError> {
@@ -343,7 +344,7 @@ impl Centre for HubCentre {
                 })
             })
             .map_err(failed)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(failed)
+        rows.collect::<booth_database::Result<_>>().map_err(failed)
     }
 
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {
@@ -503,7 +504,7 @@ impl Centre for HubCentre {
         };
         let found = found.and_then(|mut asked| {
             let rows = asked.query_map(params![after, limit as i64], read)?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
+            rows.collect::<booth_database::Result<Vec<_>>>()
         });
         found.map_err(failed)
     }

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::enrol::HubEnrol;
-use crate::store::OWN_SENDERS;
+use crate::store::{self, OWN_SENDERS, StoreError};
 use booth_city::config::CityConfig;
 use booth_contract::BoothId;
 use booth_contract::BrokerUrl;
+use booth_database::elsewhere::Elsewhere;
+use booth_database::postgres::Address;
 use booth_host::config_file;
 use booth_host::config_file::{ConfigError, ConfigFault, Faults};
 use booth_host::password;
@@ -148,6 +150,10 @@ pub struct HubStore {
     pub max_clip_bytes: u64,
     /// With less than this free on the disk the hub takes nothing more, and the booths keep their clips.
     pub reserve_bytes: u64,
+    /// `postgres://user@host/database`: what is known of the clips is kept in this database of PostgreSQL. Without it, in a file in `dir`.
+    pub database: Option<String>,
+    /// The file with that user's password, relative to `hub.toml`, or a systemd credential's name.
+    pub database_password_file: Option<PathBuf>,
     /// Where `booth-hub backup` writes: the hub warns when the last whole backup there is older than 26 hours. Without it nobody is warned.
     pub backup: Option<PathBuf>,
 }
@@ -158,6 +164,8 @@ impl Default for HubStore {
             dir: "/var/lib/booth-hub".into(),
             max_clip_bytes: 16_000_000,
             reserve_bytes: 200_000_000,
+            database: None,
+            database_password_file: None,
             backup: None,
         }
     }
@@ -196,6 +204,16 @@ impl HubPrivacy {
 }
 
 impl HubStore {
+    /// The database of PostgreSQL, if one is named.
+    pub fn elsewhere(&self) -> Option<Elsewhere> {
+        let database = self.database.clone()?;
+        let password_file = self.database_password_file.clone();
+        Some(Elsewhere {
+            database,
+            password_file,
+        })
+    }
+
     fn check(&self, faults: &mut Faults) {
         if self.dir.as_os_str().is_empty() {
             faults.that("[store] dir", "is empty");
@@ -204,6 +222,14 @@ impl HubStore {
             let bytes = self.max_clip_bytes;
             let why = format!("= {bytes} must lie between 65536 and 1000000000");
             faults.that("[store] max_clip_bytes", why);
+        }
+        if let Some(database) = &self.database
+            && let Err(why) = Address::parse(database)
+        {
+            faults.of("[store] database", why);
+        }
+        if self.database_password_file.is_some() && self.database.is_none() {
+            faults.that("[store] database_password_file", "needs a database");
         }
         if self.reserve_bytes > MAX_RESERVE_BYTES {
             let bytes = self.reserve_bytes;
@@ -452,6 +478,9 @@ impl HubConfig {
         if let Some(ca) = &mut read.enrol.ca_file {
             *ca = find_beside(folder, ca);
         }
+        if let Some(file) = &mut read.store.database_password_file {
+            *file = find_beside(folder, file);
+        }
         if let Some(backup) = &mut read.store.backup {
             *backup = folder.join(&*backup);
         }
@@ -460,6 +489,14 @@ impl HubConfig {
         }
         if read.store.dir.is_relative() {
             read.store.dir = folder.join(&read.store.dir);
+        }
+        // A folder that this user may not read says so where it is needed.
+        let wanted = read.store.elsewhere();
+        if let Err(why @ (StoreError::MovedAway { .. } | StoreError::NotMoved(_))) =
+            store::agrees(&read.store.dir, wanted.as_ref())
+        {
+            let fault = ConfigFault::of("[store] database", why);
+            return Err(fault.in_file(path.display()).into());
         }
         let store = &read.store.dir;
         let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -668,6 +705,16 @@ mod tests {
                 "PRIVATE key",
             ),
             ("[store]\nmax_clip_bytes=5", "max_clip_bytes"),
+            (
+                "[store]\ndatabase=\"postgres://hub:geheim@127.0.0.1/booth\"",
+                "database_password_file",
+            ),
+            ("[store]\ndatabase=\"hub.sqlite\"", "postgres://"),
+            (
+                "[store]\ndatabase=\"postgres://hub@db.example/booth\"",
+                "without TLS",
+            ),
+            ("[store]\ndatabase_password_file=\"x\"", "needs a database"),
             ("[store]\nreserve_bytes=2_000_000_000_000", "reserve_bytes"),
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
             ("[[booth]]\nid=\"A\"", "booth id"),

@@ -19,9 +19,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use booth_contract::{BoothId, Health};
+use booth_database::{Connection, OptionalExtension, params};
 use booth_host::{clock, crew};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 
 pub use self::reading::{Course, Point, Range, Span};
 use self::tables::Tables;
@@ -96,7 +96,7 @@ pub fn start(dir: &Path) -> std::io::Result<(Notes, JoinHandle<()>)> {
 ///
 /// # Errors
 /// A database that does not answer.
-pub(crate) fn forget(dir: &Path, booth: &BoothId) -> rusqlite::Result<()> {
+pub(crate) fn forget(dir: &Path, booth: &BoothId) -> booth_database::Result<()> {
     let file = file_in(dir);
     match file.try_exists() {
         Ok(true) => Writer::open(&file)?.forget(booth),
@@ -129,7 +129,7 @@ fn run(file: &Path, waiting: &Receiver<Note>, dropped: &AtomicU64) {
     }
 }
 
-fn write(writer: &mut Option<Writer>, file: &Path, batch: &[Note]) -> rusqlite::Result<()> {
+fn write(writer: &mut Option<Writer>, file: &Path, batch: &[Note]) -> booth_database::Result<()> {
     let writer = match writer {
         Some(writer) => writer,
         None if batch.is_empty() => return Ok(()),
@@ -152,7 +152,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(file: &Path) -> rusqlite::Result<Self> {
+    fn open(file: &Path) -> booth_database::Result<Self> {
         let db = tables::open(file)?;
         Ok(Self {
             db,
@@ -163,7 +163,7 @@ impl Writer {
     }
 
     /// Keeps these notes, all or none.
-    fn keep(&mut self, batch: &[Note]) -> rusqlite::Result<()> {
+    fn keep(&mut self, batch: &[Note]) -> booth_database::Result<()> {
         let transaction = self.db.transaction()?;
         for note in batch {
             let number = match self.booths.get(&note.booth) {
@@ -181,7 +181,7 @@ impl Writer {
     }
 
     /// Sums up the hours that are over, and deletes what is too old; a few booths at a time, so that a note waits for a moment alone.
-    fn sum_up(&mut self, now: i64) -> rusqlite::Result<()> {
+    fn sum_up(&mut self, now: i64) -> booth_database::Result<()> {
         let over = (now - SETTLED_AFTER_S).div_euclid(HOUR_S) * HOUR_S;
         // A booth that is new since has its turn with the next hour: nobody looks through all of them with each note.
         if self.summed_until == Some(over) {
@@ -193,7 +193,7 @@ impl Writer {
                 "SELECT number, summed_until FROM booth WHERE summed_until <> ?1 LIMIT 50",
             )?
             .query_map([over], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         if due.is_empty() {
             self.summed_until = Some(over);
             return Ok(());
@@ -214,7 +214,7 @@ impl Writer {
         transaction.commit()
     }
 
-    fn forget(&mut self, booth: &BoothId) -> rusqlite::Result<()> {
+    fn forget(&mut self, booth: &BoothId) -> booth_database::Result<()> {
         let transaction = self.db.transaction()?;
         let number: Option<i64> = transaction
             .query_row(
@@ -233,7 +233,7 @@ impl Writer {
 }
 
 /// The booth's number; a booth that is new gets one.
-fn number_of(db: &Connection, booth: &BoothId) -> rusqlite::Result<i64> {
+fn number_of(db: &Connection, booth: &BoothId) -> booth_database::Result<i64> {
     db.prepare_cached(
         "INSERT INTO booth (booth_id, summed_until) VALUES (?1, 0) ON CONFLICT DO NOTHING",
     )?

@@ -241,7 +241,7 @@ fn step(view: &BoothView, since: Timestamp) -> &'static str {
 /// What the hub knows of a booth that was there before.
 fn seen(config: &HubConfig, booth: &BoothId) -> Result<Option<BoothView>, EnrolError> {
     let dir = &config.store.dir;
-    if !crate::store::database_in(dir).exists() {
+    if !crate::store::is_there(dir)? {
         return Ok(None);
     }
     let status = BrokerStatus {

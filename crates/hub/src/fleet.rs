@@ -11,8 +11,8 @@
 mod cards;
 mod events;
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use self::cards::{announce, contest, current_card, set_current};
 pub(crate) use self::cards::{card_known_at, card_seen, is_at_home};
@@ -39,7 +39,7 @@ pub enum FleetError {
     Malformed(String),
     /// The database failed.
     #[error(transparent)]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] booth_database::Error),
 }
 
 pub(super) fn malformed<T>(what: impl Into<String>) -> Result<T, FleetError> {
@@ -97,13 +97,17 @@ struct Said {
     last_seen: Option<Timestamp>,
 }
 
-fn said_by(db: &Connection, booth: &BoothId, card_id: &CardId) -> Result<Said, rusqlite::Error> {
+fn said_by(
+    db: &Connection,
+    booth: &BoothId,
+    card_id: &CardId,
+) -> Result<Said, booth_database::Error> {
     db.prepare_cached(
         "SELECT boot_count, connect_ms, presence, birth_boot_count, birth_connect_ms, last_seen
          FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2",
     )?
     .query_row([booth.as_str(), card_id], |row| {
-        let pair = |a: usize| -> Result<Numbered, rusqlite::Error> {
+        let pair = |a: usize| -> Result<Numbered, booth_database::Error> {
             Ok(row
                 .get::<_, Option<u64>>(a)?
                 .zip(row.get::<_, Option<u64>>(a + 1)?))
@@ -124,7 +128,7 @@ pub(super) fn latest_session(
     db: &Connection,
     booth: &BoothId,
     card_id: &CardId,
-) -> Result<Option<Session>, rusqlite::Error> {
+) -> Result<Option<Session>, booth_database::Error> {
     let said = said_by(db, booth, card_id)?;
     Ok(said.session.max(said.birth))
 }
@@ -281,10 +285,10 @@ fn machine_seen(
     now: Timestamp,
     booth: &BoothId,
     serial: &str,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), booth_database::Error> {
     db.prepare_cached(
         "INSERT INTO machine_at_booth (booth_id, hw_serial, last_birth) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET last_birth = excluded.last_birth",
+         ON CONFLICT (booth_id, hw_serial) DO UPDATE SET last_birth = excluded.last_birth",
     )?
     .execute(params![booth.as_str(), serial, rfc3339(now)])?;
     let old = rfc3339(now - SignedDuration::from_hours(24 * 30));
@@ -404,7 +408,7 @@ pub fn config_report(
 
 /// Removes a retired booth from the fleet. Its clips stay, and its cards stay in the audit of clip numbers. Sessions that were said
 /// in its name no longer count.
-pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
+pub fn forget(db: &Connection, booth: &str) -> Result<(), booth_database::Error> {
     for table in [
         "booth",
         "alert",
@@ -424,7 +428,7 @@ pub fn forget(db: &Connection, booth: &str) -> Result<(), rusqlite::Error> {
 }
 
 /// Every alert id that was ever raised at a booth and not cleared.
-pub fn alerts_of(db: &Connection, booth: &BoothId) -> Result<Vec<String>, rusqlite::Error> {
+pub fn alerts_of(db: &Connection, booth: &BoothId) -> Result<Vec<String>, booth_database::Error> {
     db.prepare("SELECT id FROM alert WHERE booth_id = ?1")?
         .query_map([booth.as_str()], |row| row.get(0))?
         .collect()

@@ -21,9 +21,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_contract::{BoothId, Presence};
+use booth_database::Connection;
 use booth_host::plain_file;
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 pub use self::plan::{Facts, Phase, Progress, Rollout, Said, Standing};
 use crate::orders::{Orders, order_of};
@@ -230,7 +230,7 @@ impl Rollouts {
     }
 
     /// What is known of each booth.
-    fn facts(&self, fleet: FleetView) -> rusqlite::Result<BTreeMap<String, Facts>> {
+    fn facts(&self, fleet: FleetView) -> booth_database::Result<BTreeMap<String, Facts>> {
         let said = self.said()?;
         let booths = fleet.booths.into_iter();
         Ok(booths
@@ -247,7 +247,7 @@ impl Rollouts {
     }
 
     /// What each booth said last of an update.
-    fn said(&self) -> rusqlite::Result<BTreeMap<String, Said>> {
+    fn said(&self) -> booth_database::Result<BTreeMap<String, Said>> {
         let db = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         // Each booth's last one is found by an index, however many events there are.
         let mut statement = db.prepare_cached(

@@ -337,6 +337,7 @@ pub fn store_rules(config: &HubConfig) -> StoreRules {
         dir: config.store.dir.clone(),
         max_clip_bytes: config.store.max_clip_bytes,
         root: config.mqtt.root.clone(),
+        database: config.store.elsewhere(),
     }
 }
 

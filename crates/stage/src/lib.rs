@@ -6,6 +6,7 @@
 
 pub mod files;
 pub mod mosquitto;
+pub mod postgres;
 pub mod program;
 pub mod pulse;
 pub mod screen;

@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use booth_contract::time::{Mono, rfc3339};
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub(crate) use config::is_address;
 pub use config::{AlarmConfig, Contact};
@@ -108,7 +108,7 @@ pub(crate) fn raise(
     message: &str,
     by: &str,
     why: &str,
-) -> rusqlite::Result<i64> {
+) -> booth_database::Result<i64> {
     let why = crate::desk::plain(why, LONGEST_WHY);
     tx.prepare_cached(
         "INSERT INTO alarm (message_id, at, by, why) SELECT ?1, ?2, ?3, ?4
@@ -122,7 +122,7 @@ pub(crate) fn raise(
 }
 
 /// The alarm about a message that nobody has answered.
-pub(crate) fn open_of(db: &Connection, message: &str) -> rusqlite::Result<Option<i64>> {
+pub(crate) fn open_of(db: &Connection, message: &str) -> booth_database::Result<Option<i64>> {
     db.prepare_cached(
         "SELECT id FROM alarm WHERE message_id = ?1 AND answered_at IS NULL ORDER BY id DESC LIMIT 1",
     )?
@@ -156,7 +156,7 @@ pub(crate) fn answer(city: &City, person: &Person, alarm: i64) -> Result<bool, C
             .query_map(params![alarm, now, person.shown_name], |row| {
                 row.get::<_, String>(0)
             })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
+            .collect::<booth_database::Result<Vec<_>>>()?;
         let acts = answered
             .iter()
             .map(|message| Act::new(person.actor(), "answered an alarm", message.clone()));
@@ -241,13 +241,17 @@ fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
     Ok(())
 }
 
-fn has_open(db: &Connection) -> rusqlite::Result<bool> {
+fn has_open(db: &Connection) -> booth_database::Result<bool> {
     db.prepare_cached("SELECT EXISTS (SELECT 1 FROM alarm WHERE answered_at IS NULL)")?
         .query_row([], |row| row.get(0))
 }
 
 /// Each contact whose turn it is gets a notice by each way that is configured.
-fn call_up(tx: &Transaction<'_>, now: Timestamp, config: &AlarmConfig) -> rusqlite::Result<()> {
+fn call_up(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    config: &AlarmConfig,
+) -> booth_database::Result<()> {
     let late = rfc3339(now - SignedDuration::from_mins(config.wait_minutes));
     let now = rfc3339(now);
     tx.prepare_cached(
@@ -274,7 +278,7 @@ fn call_up(tx: &Transaction<'_>, now: Timestamp, config: &AlarmConfig) -> rusqli
     Ok(())
 }
 
-fn due(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<(Telling, Way, usize)>> {
+fn due(db: &Connection, now: Timestamp) -> booth_database::Result<Vec<(Telling, Way, usize)>> {
     let mut statement = db.prepare_cached(
         "SELECT a.id, a.message_id, a.at, a.by, a.why, coalesce(p.place, m.booth_id), m.said_at, n.contact, n.way, n.tries
          FROM alarm_notice n JOIN alarm a ON a.id = n.alarm LEFT JOIN message m ON m.id = a.message_id

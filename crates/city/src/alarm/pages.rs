@@ -8,9 +8,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
+use booth_database::{Connection, OptionalExtension};
 use jiff::Timestamp;
 use maud::html;
-use rusqlite::{Connection, OptionalExtension};
 
 use crate::City;
 use crate::people::{Person, Right};
@@ -44,7 +44,7 @@ struct Notice {
 
 const COLUMNS: &str = "a.id, a.message_id, m.id IS NOT NULL, m.campaign_id, a.at, a.by, a.why, a.answered_at, a.answered_by";
 
-fn shown(row: &rusqlite::Row<'_>) -> rusqlite::Result<Shown> {
+fn shown(row: &booth_database::Row<'_>) -> booth_database::Result<Shown> {
     let answered_at: Option<String> = row.get(7)?;
     let answered_by: Option<String> = row.get(8)?;
     Ok(Shown {
@@ -59,7 +59,7 @@ fn shown(row: &rusqlite::Row<'_>) -> rusqlite::Result<Shown> {
     })
 }
 
-fn one(db: &Connection, id: i64) -> rusqlite::Result<Option<Shown>> {
+fn one(db: &Connection, id: i64) -> booth_database::Result<Option<Shown>> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM alarm a LEFT JOIN message m ON m.id = a.message_id WHERE a.id = ?1"
     ))?
@@ -67,7 +67,7 @@ fn one(db: &Connection, id: i64) -> rusqlite::Result<Option<Shown>> {
     .optional()
 }
 
-fn latest(db: &Connection) -> rusqlite::Result<Vec<Shown>> {
+fn latest(db: &Connection) -> booth_database::Result<Vec<Shown>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM alarm a LEFT JOIN message m ON m.id = a.message_id
          ORDER BY a.answered_at IS NOT NULL, a.id DESC LIMIT 200"
@@ -75,7 +75,7 @@ fn latest(db: &Connection) -> rusqlite::Result<Vec<Shown>> {
     statement.query_map([], shown)?.collect()
 }
 
-fn notices(db: &Connection, id: i64) -> rusqlite::Result<Vec<Notice>> {
+fn notices(db: &Connection, id: i64) -> booth_database::Result<Vec<Notice>> {
     let mut statement = db.prepare_cached(
         "SELECT contact, way, tries, sent_at, fault FROM alarm_notice WHERE alarm = ?1 ORDER BY contact, way",
     )?;

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use booth_contract::time::rfc3339;
+use booth_database::{OptionalExtension, Transaction, params};
 use booth_host::clock;
-use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::json;
 
 use super::decide::{Content, Decider, Refusal, Rules, State, Wish, judge};
@@ -207,7 +207,7 @@ fn decided(
 }
 
 /// Who changed this message last: the log knows.
-fn last_of(tx: &Transaction<'_>, message: &Message) -> rusqlite::Result<Option<String>> {
+fn last_of(tx: &Transaction<'_>, message: &Message) -> booth_database::Result<Option<String>> {
     let who: Option<String> = tx
         .prepare_cached(
             "SELECT who FROM act WHERE about = ?1
@@ -225,9 +225,9 @@ fn last_of(tx: &Transaction<'_>, message: &Message) -> rusqlite::Result<Option<S
 
 /// The name of an account as colleagues see it.
 pub(super) fn shown_name(
-    db: &rusqlite::Connection,
+    db: &booth_database::Connection,
     account: i64,
-) -> rusqlite::Result<Option<String>> {
+) -> booth_database::Result<Option<String>> {
     db.prepare_cached("SELECT shown_name FROM account WHERE id = ?1")?
         .query_row([account], |row| row.get(0))
         .optional()

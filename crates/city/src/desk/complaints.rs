@@ -3,8 +3,8 @@
 //! Owns: reading the table `complaint`, and noting that one was looked at. Never does: take a message down; a person decides.
 
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, params};
 use booth_host::clock;
-use rusqlite::{Connection, params};
 
 use crate::City;
 use crate::people::{Person, Right};
@@ -24,7 +24,7 @@ pub(super) struct Complaint {
 fn read(
     db: &Connection,
     message: Option<&str>,
-) -> rusqlite::Result<Vec<(Complaint, Option<String>)>> {
+) -> booth_database::Result<Vec<(Complaint, Option<String>)>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT c.message_id, c.at, c.why, m.campaign_id FROM complaint c JOIN message m ON m.id = c.message_id
          WHERE c.done_at IS NULL AND (?1 IS NULL OR c.message_id = ?1) ORDER BY c.at LIMIT {MOST}"
@@ -41,14 +41,14 @@ fn read(
 }
 
 /// Those that the person may look at, the oldest first.
-pub(super) fn open(db: &Connection, person: &Person) -> rusqlite::Result<Vec<Complaint>> {
+pub(super) fn open(db: &Connection, person: &Person) -> booth_database::Result<Vec<Complaint>> {
     let all = read(db, None)?.into_iter();
     let own = all.filter(|(_, campaign)| person.may(Right::Listen, campaign.as_deref()));
     Ok(own.map(|(complaint, _)| complaint).collect())
 }
 
 /// Those about one message.
-pub(super) fn about(db: &Connection, message: &str) -> rusqlite::Result<Vec<Complaint>> {
+pub(super) fn about(db: &Connection, message: &str) -> booth_database::Result<Vec<Complaint>> {
     let all = read(db, Some(message))?.into_iter();
     Ok(all.map(|(complaint, _)| complaint).collect())
 }

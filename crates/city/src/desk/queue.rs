@@ -5,9 +5,9 @@
 //! a hint, and it ends by itself.
 
 use booth_contract::time::rfc3339;
+use booth_database::types::Value;
+use booth_database::{Connection, OptionalExtension, Transaction, params, params_from_iter};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Transaction, params, params_from_iter};
 
 use super::decide::State;
 use crate::centre::{Kind, Source};
@@ -122,7 +122,7 @@ pub(crate) fn entries(
     filter: &Filter,
     behind: Option<&Place>,
     most: usize,
-) -> rusqlite::Result<Vec<Entry>> {
+) -> booth_database::Result<Vec<Entry>> {
     let asked = Asked {
         db,
         now,
@@ -140,7 +140,7 @@ pub(crate) fn next(
     person: &Person,
     filter: &Filter,
     behind: Option<&str>,
-) -> rusqlite::Result<Option<Entry>> {
+) -> booth_database::Result<Option<Entry>> {
     let asked = Asked {
         db,
         now,
@@ -185,7 +185,7 @@ impl Asked<'_> {
         }
     }
 
-    fn entries(&self, behind: Option<&Place>, most: usize) -> rusqlite::Result<Vec<Entry>> {
+    fn entries(&self, behind: Option<&Place>, most: usize) -> booth_database::Result<Vec<Entry>> {
         let mut found = Vec::new();
         for (rank, condition) in self.ranks() {
             let room = most.saturating_sub(found.len());
@@ -203,7 +203,7 @@ impl Asked<'_> {
     }
 
     /// Where a message stands, or stood before it was decided.
-    fn place_of(&self, id: &str) -> rusqlite::Result<Option<Place>> {
+    fn place_of(&self, id: &str) -> booth_database::Result<Option<Place>> {
         let at = match self.is_waiting() {
             true => "m.said_at",
             false => "coalesce(m.decided_at, '')",
@@ -231,7 +231,7 @@ impl Asked<'_> {
         condition: &str,
         behind: Option<&Place>,
         most: usize,
-    ) -> rusqlite::Result<Vec<Entry>> {
+    ) -> booth_database::Result<Vec<Entry>> {
         let (filter, person) = (self.filter, self.person);
         let mut values: Vec<Value> = vec![rfc3339(self.now).into()];
         let mut place = |value: &str| {
@@ -318,7 +318,7 @@ impl Asked<'_> {
 }
 
 /// How many messages wait, of those that the person may hear.
-pub(crate) fn number(db: &Connection, person: &Person) -> rusqlite::Result<u64> {
+pub(crate) fn number(db: &Connection, person: &Person) -> booth_database::Result<u64> {
     let own = person.where_may(Right::Listen);
     let (where_, values): (String, Vec<String>) = match own {
         None => (String::new(), Vec::new()),
@@ -371,7 +371,7 @@ pub(crate) fn claim(
     minutes: i64,
     account: i64,
     id: &str,
-) -> rusqlite::Result<Option<(String, Timestamp)>> {
+) -> booth_database::Result<Option<(String, Timestamp)>> {
     let until = rfc3339(now + SignedDuration::from_mins(minutes));
     tx.prepare_cached(
         "INSERT INTO claim (message_id, account, until) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)
@@ -397,7 +397,7 @@ pub(crate) fn let_go_of_others(
     tx: &Transaction<'_>,
     account: i64,
     id: &str,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     tx.prepare_cached("DELETE FROM claim WHERE account = ?2 AND message_id <> ?1")?
         .execute(params![id, account])?;
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Owns: the columns of a decision in the table `message`, and the texts that people type ([`plain`]). Never does: decide.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use booth_database::{Connection, OptionalExtension, Row, Transaction, params};
 
 use booth_contract::Publish;
 
@@ -66,7 +66,7 @@ const COLUMNS: &str = "m.id, m.kind, m.source, m.booth_id, p.place, m.campaign_i
   d.text, d.lang, d.model, d.likely_empty, d.flagged";
 
 /// A message by its id; `None` where there is none, or it was withdrawn.
-pub(crate) fn message(db: &Connection, id: &str) -> rusqlite::Result<Option<Message>> {
+pub(crate) fn message(db: &Connection, id: &str) -> booth_database::Result<Option<Message>> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM message m LEFT JOIN placement p ON p.id = m.placement LEFT JOIN draft d ON d.message_id = m.id
          WHERE m.id = ?1"
@@ -84,7 +84,7 @@ fn text(words: Option<String>, lang: Option<String>, spoken: Option<&str>) -> Op
     })
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Message> {
+fn from_row(row: &Row<'_>) -> booth_database::Result<Message> {
     let lang: Option<String> = row.get(7)?;
     let silenced: Option<String> = row.get(18)?;
     let silenced = silenced.and_then(|json| serde_json::from_str(&json).ok());
@@ -145,7 +145,7 @@ pub(super) fn write(
     content: &Content,
     standing: &Standing,
     now: &str,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let published_at = match standing.state {
         // A corrected word does not make a message a new one.
         State::Published => Some(before.published_at.as_deref().unwrap_or(now)),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Transaction, params};
+use booth_database::{Connection, Transaction, params};
 
 use super::rows::{Message, plain};
 use crate::sentence;
@@ -47,7 +47,10 @@ pub(crate) struct Chosen {
 }
 
 /// All themes of a campaign, the most used first.
-pub(crate) fn of_campaign(db: &Connection, campaign: Option<&str>) -> rusqlite::Result<Vec<Theme>> {
+pub(crate) fn of_campaign(
+    db: &Connection,
+    campaign: Option<&str>,
+) -> booth_database::Result<Vec<Theme>> {
     let mut statement = db.prepare_cached(
         "SELECT t.id, t.name FROM theme t WHERE t.campaign_id = ?1
          ORDER BY (SELECT count(*) FROM message_theme x WHERE x.theme_id = t.id) DESC, t.id",
@@ -63,7 +66,7 @@ pub(crate) fn of_campaign(db: &Connection, campaign: Option<&str>) -> rusqlite::
 }
 
 /// The numbers of a message's themes.
-pub(crate) fn of_message(db: &Connection, id: &str) -> rusqlite::Result<Vec<i64>> {
+pub(crate) fn of_message(db: &Connection, id: &str) -> booth_database::Result<Vec<i64>> {
     let mut statement = db.prepare_cached(
         "SELECT theme_id FROM message_theme WHERE message_id = ?1 ORDER BY theme_id",
     )?;
@@ -101,7 +104,7 @@ pub(super) fn set(
         let json = serde_json::json!(name).to_string();
         tx.prepare_cached("INSERT INTO theme (campaign_id, name) VALUES (?1, ?2)")?
             .execute(params![campaign.unwrap_or_default(), json])?;
-        let id = tx.last_insert_rowid();
+        let id = tx.last_insert_rowid()?;
         known.push(Theme { id, name });
         ids.push(id);
     }

@@ -5,8 +5,8 @@
 
 use booth_contract::hex;
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use booth_host::clock;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::{Digest, Sha256};
 
 use crate::City;
@@ -50,7 +50,7 @@ struct Row {
     changed: (String, String),
 }
 
-fn row(db: &Connection, id: &str) -> rusqlite::Result<Option<Row>> {
+fn row(db: &Connection, id: &str) -> booth_database::Result<Option<Row>> {
     db.prepare_cached(
         "SELECT toml, base, version, changed_at, changed_by FROM campaign_draft WHERE id = ?1",
     )?
@@ -91,7 +91,7 @@ pub(crate) fn open(city: &City, id: &str) -> Result<Option<Work>, CityError> {
 }
 
 /// The ids of all drafts.
-pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn all(db: &Connection) -> booth_database::Result<Vec<String>> {
     let mut statement = db.prepare_cached("SELECT id FROM campaign_draft ORDER BY id")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     rows.collect()
@@ -178,7 +178,7 @@ pub(crate) fn noted(
     id: &str,
     title: &str,
     language: &str,
-    more: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    more: impl FnOnce(&Transaction<'_>) -> booth_database::Result<()>,
 ) -> Result<(), CityError> {
     let act = Act::new(person.actor(), "campaign published", id);
     let title = serde_json::json!({ language: title }).to_string();

@@ -11,9 +11,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, OptionalExtension, params};
 use booth_host::clock;
 use maud::{Markup, PreEscaped, html};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fields::Fields;
 use super::pages::{Say, id_of, page, see};
@@ -57,7 +57,7 @@ fn texts(json: Option<String>) -> Texts {
         .unwrap_or_default()
 }
 
-fn known(city: &City, db: &Connection, id: &str) -> rusqlite::Result<Known> {
+fn known(city: &City, db: &Connection, id: &str) -> booth_database::Result<Known> {
     let mut known = db
         .prepare_cached(
             "SELECT title, summary, reply, limits, is_public FROM campaign WHERE id = ?1",
@@ -344,7 +344,7 @@ struct Idea {
     vote: Option<String>,
 }
 
-fn idea_of(db: &Connection, idea: i64) -> rusqlite::Result<Option<Idea>> {
+fn idea_of(db: &Connection, idea: i64) -> booth_database::Result<Option<Idea>> {
     db.query_row(
         "SELECT campaign_id, title, body, vote_question FROM idea WHERE id = ?1",
         [idea],

@@ -50,7 +50,7 @@ pub(crate) fn publish(
     work: &Work,
     signed: &[(String, String)],
     tell: Tell<'_>,
-    more: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    more: impl FnOnce(&booth_database::Transaction<'_>) -> booth_database::Result<()>,
 ) -> Result<(), CityError> {
     if work.is_overtaken {
         return Err(sentence!("editor-published-meanwhile").into());
@@ -173,7 +173,7 @@ pub(crate) fn idea_to_vote(
     tell: Tell<'_>,
 ) -> Result<(), CityError> {
     let known: Option<Option<String>> = city.store.read(|db| {
-        use rusqlite::OptionalExtension as _;
+        use booth_database::OptionalExtension as _;
         db.query_row(
             "SELECT vote_question FROM idea WHERE id = ?1",
             [idea],
@@ -262,11 +262,11 @@ pub(crate) fn note_wordings(city: &City) -> Result<(), CityError> {
 }
 
 fn latest_wording(
-    db: &rusqlite::Connection,
+    db: &booth_database::Connection,
     campaign: &str,
     question: &str,
-) -> rusqlite::Result<Option<String>> {
-    use rusqlite::OptionalExtension as _;
+) -> booth_database::Result<Option<String>> {
+    use booth_database::OptionalExtension as _;
     db.prepare_cached(
         "SELECT wording FROM question_version WHERE campaign_id = ?1 AND question_id = ?2 ORDER BY since DESC LIMIT 1",
     )?
@@ -287,10 +287,10 @@ pub(crate) struct Asked {
 
 /// Every wording of a question, the first one first. What was published again in the same words is one wording.
 pub(crate) fn asked_as(
-    db: &rusqlite::Connection,
+    db: &booth_database::Connection,
     campaign: &str,
     question: &str,
-) -> rusqlite::Result<Vec<Asked>> {
+) -> booth_database::Result<Vec<Asked>> {
     let mut statement = db.prepare_cached(
         "SELECT since, wording FROM question_version WHERE campaign_id = ?1 AND question_id = ?2 ORDER BY since",
     )?;
@@ -321,10 +321,10 @@ pub(crate) struct Wording {
 
 /// Every wording of a question, the first one first, each with how many answered it. One alone means that it was never changed.
 pub(crate) fn wordings(
-    db: &rusqlite::Connection,
+    db: &booth_database::Connection,
     campaign: &str,
     question: &str,
-) -> rusqlite::Result<Vec<Wording>> {
+) -> booth_database::Result<Vec<Wording>> {
     let mut statement = db.prepare_cached(
         "SELECT since, wording, (SELECT count(*) FROM message WHERE campaign_id = ?1 AND question_id = ?2
              AND (said_at >= version.since OR version.since = (SELECT min(since) FROM question_version

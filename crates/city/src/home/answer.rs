@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use booth_audio::MadeAnswer;
 use booth_contract::{BadCode, OneTimeCode, Publish};
+use booth_database::params;
 use booth_host::clock;
-use rusqlite::params;
 
 use super::draw::{self, Filled, Looked, Said, Scene};
 use super::form::{Form, Unread, tidy};
@@ -157,7 +157,7 @@ fn is_open(city: &City, campaign: &Campaign) -> Result<bool, CityError> {
     let is_over = moment(&campaign.until).is_some_and(|until| until <= local);
     let today = city.day_of(now);
     let phase: Option<String> = city.store.read(|db| {
-        use rusqlite::OptionalExtension;
+        use booth_database::OptionalExtension;
         db.prepare_cached(
             "SELECT phase FROM phase WHERE campaign_id = ?1 AND substr(since, 1, 10) <= ?2
                AND (until IS NULL OR substr(until, 1, 10) >= ?2) ORDER BY since DESC LIMIT 1",

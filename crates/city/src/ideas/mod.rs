@@ -8,8 +8,8 @@ mod pages;
 use std::collections::BTreeMap;
 
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, OptionalExtension, Row, Transaction, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 pub(crate) use pages::routes;
 
@@ -63,7 +63,7 @@ impl Idea {
 const COLUMNS: &str = "i.id, i.campaign_id, i.title, i.body, i.made_at, i.vote_campaign, i.vote_question, i.vote_digit, i.outcome,
   i.outcome_at, (SELECT count(*) FROM message_idea x WHERE x.idea_id = i.id)";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Idea> {
+fn from_row(row: &Row<'_>) -> booth_database::Result<Idea> {
     let texts = |json: String| serde_json::from_str::<Texts>(&json).unwrap_or_default();
     let campaign: Option<String> = row.get(5)?;
     let question: Option<String> = row.get(6)?;
@@ -90,14 +90,17 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Idea> {
 }
 
 /// An idea by its number.
-pub(crate) fn idea(db: &Connection, id: i64) -> rusqlite::Result<Option<Idea>> {
+pub(crate) fn idea(db: &Connection, id: i64) -> booth_database::Result<Option<Idea>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM idea i WHERE i.id = ?1"))?
         .query_row([id], from_row)
         .optional()
 }
 
 /// The ideas of a campaign, those with the most messages first; of all campaigns, where none is named.
-pub(crate) fn of_campaign(db: &Connection, campaign: Option<&str>) -> rusqlite::Result<Vec<Idea>> {
+pub(crate) fn of_campaign(
+    db: &Connection,
+    campaign: Option<&str>,
+) -> booth_database::Result<Vec<Idea>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM idea i WHERE ?1 IS NULL OR i.campaign_id = ?1 ORDER BY 11 DESC, i.id LIMIT 1000"
     ))?;
@@ -106,7 +109,7 @@ pub(crate) fn of_campaign(db: &Connection, campaign: Option<&str>) -> rusqlite::
 }
 
 /// The ideas that a message belongs to.
-pub(crate) fn of_message(db: &Connection, message: &str) -> rusqlite::Result<Vec<Idea>> {
+pub(crate) fn of_message(db: &Connection, message: &str) -> booth_database::Result<Vec<Idea>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM message_idea l JOIN idea i ON i.id = l.idea_id WHERE l.message_id = ?1 ORDER BY i.id"
     ))?;
@@ -148,7 +151,7 @@ pub(crate) fn make(
         rfc3339(now),
         account
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(tx.last_insert_rowid()?)
 }
 
 /// Writes title, text and what came of it anew.
@@ -177,7 +180,11 @@ pub(crate) fn write(
 }
 
 /// Puts messages into an idea; those of another campaign stay outside. How many went in.
-pub(crate) fn add(tx: &Transaction<'_>, idea: i64, messages: &[String]) -> rusqlite::Result<usize> {
+pub(crate) fn add(
+    tx: &Transaction<'_>,
+    idea: i64,
+    messages: &[String],
+) -> booth_database::Result<usize> {
     let mut added = 0;
     for message in messages.iter().take(MOST_AT_ONCE) {
         added += tx
@@ -192,7 +199,11 @@ pub(crate) fn add(tx: &Transaction<'_>, idea: i64, messages: &[String]) -> rusql
 }
 
 /// Takes a message out of an idea.
-pub(crate) fn take_out(tx: &Transaction<'_>, idea: i64, message: &str) -> rusqlite::Result<()> {
+pub(crate) fn take_out(
+    tx: &Transaction<'_>,
+    idea: i64,
+    message: &str,
+) -> booth_database::Result<()> {
     tx.prepare_cached("DELETE FROM message_idea WHERE message_id = ?1 AND idea_id = ?2")?
         .execute(params![message, idea])?;
     Ok(())
@@ -203,7 +214,7 @@ pub(crate) fn set_vote(
     tx: &Transaction<'_>,
     idea: i64,
     vote: Option<&VotePlace>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     tx.prepare_cached(
         "UPDATE idea SET vote_campaign = ?2, vote_question = ?3, vote_digit = ?4 WHERE id = ?1",
     )?

@@ -8,9 +8,9 @@ use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use booth_database::{Connection, params};
 use booth_host::clock;
 use maud::{Markup, html};
-use rusqlite::{Connection, params};
 
 use super::{Idea, LONGEST_BODY, LONGEST_TITLE, Texts};
 use crate::City;
@@ -167,7 +167,7 @@ struct Beside {
     lang: String,
 }
 
-fn beside(row: &rusqlite::Row<'_>) -> rusqlite::Result<Beside> {
+fn beside(row: &booth_database::Row<'_>) -> booth_database::Result<Beside> {
     Ok(Beside {
         id: row.get(0)?,
         state: row.get(1)?,
@@ -180,7 +180,7 @@ fn beside(row: &rusqlite::Row<'_>) -> rusqlite::Result<Beside> {
 const BESIDE: &str =
     "m.id, m.state, m.said_at, coalesce(m.transcript, ''), coalesce(m.transcript_lang, '')";
 
-fn messages_in(db: &Connection, idea: i64) -> rusqlite::Result<Vec<Beside>> {
+fn messages_in(db: &Connection, idea: i64) -> booth_database::Result<Vec<Beside>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {BESIDE} FROM message_idea l JOIN message m ON m.id = l.message_id WHERE l.idea_id = ?1 ORDER BY m.said_at LIMIT 1000"
     ))?;
@@ -188,7 +188,7 @@ fn messages_in(db: &Connection, idea: i64) -> rusqlite::Result<Vec<Beside>> {
 }
 
 /// Decided messages of the campaign that are in no idea and hold these words.
-fn offered(db: &Connection, campaign: &str, words: &str) -> rusqlite::Result<Vec<Beside>> {
+fn offered(db: &Connection, campaign: &str, words: &str) -> booth_database::Result<Vec<Beside>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {BESIDE} FROM message m WHERE m.campaign_id = ?1 AND m.state IN ('published', 'heard') AND m.kind <> 'choice'
            AND NOT EXISTS (SELECT 1 FROM message_idea l WHERE l.message_id = m.id) AND instr(lower(coalesce(m.transcript, '')), lower(?2)) > 0
@@ -283,7 +283,7 @@ async fn with_idea(
     person: &Person,
     id: i64,
     what: &'static str,
-    work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<(), CityError> + Send + 'static,
+    work: impl FnOnce(&booth_database::Transaction<'_>) -> Result<(), CityError> + Send + 'static,
 ) -> Result<Response, Fault> {
     let idea = city
         .aside(move |city| city.store.read(|db| super::idea(db, id)))

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use rusqlite::{Connection, Row};
+use booth_database::{Connection, Row};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -52,7 +52,7 @@ fn each(
     let mut statement = db.prepare(query)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        write(row)?;
+        write(&row)?;
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ fn said(texts: &str, language: &str) -> String {
 type Cell = (String, String, String);
 
 /// Every message that was received, whatever became of it, by campaign, area and day. Those of a stopped question are left out.
-fn received(db: &Connection, stopped: &Stopped) -> rusqlite::Result<Vec<(Cell, u64)>> {
+fn received(db: &Connection, stopped: &Stopped) -> booth_database::Result<Vec<(Cell, u64)>> {
     let mut asked = db.prepare(
         "SELECT campaign_id, area_id, day, question_id, sum(n) FROM (
            SELECT coalesce(campaign_id, '') AS campaign_id, coalesce(area_id, '') AS area_id, day,

@@ -102,7 +102,7 @@ fn partners(city: &City) -> Result<Vec<(String, String, String)>, Fault> {
             let line = (row.get(0)?, row.get(1)?, super::known::day_of(city, &row.get::<_, String>(2)?));
             Ok(rights.contains("listen").then_some(line))
         })?
-        .collect::<rusqlite::Result<Vec<_>>>()
+        .collect::<booth_database::Result<Vec<_>>>()
     })?;
     Ok(partners.into_iter().flatten().collect())
 }

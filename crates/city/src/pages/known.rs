@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use booth_database::Connection;
 
 use booth_contract::MediaHash;
 use booth_host::clock;
@@ -125,7 +125,7 @@ fn first(city: &City) -> &str {
     city.config.offers.first().map_or("da", String::as_str)
 }
 
-pub(super) fn themes(city: &City, db: &Connection) -> rusqlite::Result<BTreeMap<i64, Theme>> {
+pub(super) fn themes(city: &City, db: &Connection) -> booth_database::Result<BTreeMap<i64, Theme>> {
     db.prepare_cached("SELECT id, campaign_id, name FROM theme")?
         .query_map([], |row| {
             let name: String = row.get(2)?;
@@ -138,7 +138,7 @@ pub(super) fn themes(city: &City, db: &Connection) -> rusqlite::Result<BTreeMap<
         .collect()
 }
 
-pub(super) fn areas(city: &City, db: &Connection) -> rusqlite::Result<Vec<Area>> {
+pub(super) fn areas(city: &City, db: &Connection) -> booth_database::Result<Vec<Area>> {
     db.prepare_cached("SELECT id, name, geometry FROM area ORDER BY place, name, id")?
         .query_map([], |row| {
             let id: String = row.get(0)?;
@@ -156,7 +156,7 @@ pub(super) fn stands(
     db: &Connection,
     booths: &[BoothNow],
     now: &str,
-) -> rusqlite::Result<Vec<Stand>> {
+) -> booth_database::Result<Vec<Stand>> {
     let mut statement = db.prepare_cached(
         "SELECT id, booth_id, place, area_id, lat, lon, since, until FROM placement
          WHERE since <= ?1 ORDER BY until IS NOT NULL AND until <= ?1, place, since DESC",
@@ -189,7 +189,7 @@ pub(super) fn campaigns(
     db: &Connection,
     asked: Vec<Campaign>,
     now: &str,
-) -> rusqlite::Result<(Vec<CampaignNow>, BTreeSet<String>)> {
+) -> booth_database::Result<(Vec<CampaignNow>, BTreeSet<String>)> {
     let mut all: BTreeMap<String, CampaignNow> = BTreeMap::new();
     for campaign in asked {
         let language = campaign
@@ -256,7 +256,7 @@ fn read_words(
     city: &City,
     db: &Connection,
     all: &mut BTreeMap<String, CampaignNow>,
-) -> rusqlite::Result<BTreeSet<String>> {
+) -> booth_database::Result<BTreeSet<String>> {
     let mut hidden = BTreeSet::new();
     let mut statement = db.prepare_cached(
         "SELECT id, title, summary, reply, limits, reply_at, is_public FROM campaign",
@@ -269,7 +269,7 @@ fn read_words(
             hidden.insert(id);
             continue;
         }
-        let text = |column| -> rusqlite::Result<Texts> {
+        let text = |column| -> booth_database::Result<Texts> {
             let text: Option<String> = row.get(column)?;
             Ok(texts::read(text.as_deref(), first(city)))
         };
@@ -288,7 +288,10 @@ fn read_words(
     Ok(hidden)
 }
 
-fn read_phases(db: &Connection, all: &mut BTreeMap<String, CampaignNow>) -> rusqlite::Result<()> {
+fn read_phases(
+    db: &Connection,
+    all: &mut BTreeMap<String, CampaignNow>,
+) -> booth_database::Result<()> {
     let mut statement =
         db.prepare_cached("SELECT campaign_id, phase, since, until FROM phase ORDER BY since")?;
     let mut rows = statement.query([])?;
@@ -305,7 +308,7 @@ fn read_replies(
     city: &City,
     db: &Connection,
     all: &mut BTreeMap<String, CampaignNow>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let mut statement =
         db.prepare_cached("SELECT campaign_id, question_id, text, at FROM question_reply")?;
     let mut rows = statement.query([])?;
@@ -324,7 +327,7 @@ fn read_ideas(
     city: &City,
     db: &Connection,
     all: &mut BTreeMap<String, CampaignNow>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let mut statement = db.prepare_cached(
         "SELECT id, campaign_id, title, body, outcome, outcome_at, vote_campaign, vote_question, vote_digit,
            (SELECT count(*) FROM message_idea WHERE idea_id = idea.id) FROM idea ORDER BY id",
@@ -335,7 +338,7 @@ fn read_ideas(
         let Some(one) = all.get_mut(&campaign) else {
             continue;
         };
-        let text = |column| -> rusqlite::Result<Texts> {
+        let text = |column| -> booth_database::Result<Texts> {
             let text: Option<String> = row.get(column)?;
             Ok(texts::read(text.as_deref(), first(city)))
         };

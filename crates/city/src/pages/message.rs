@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use booth_database::params;
 use booth_host::clock;
 use maud::{Markup, html};
-use rusqlite::params;
 use serde::Deserialize;
 
 use booth_contract::time::rfc3339;

@@ -74,8 +74,8 @@ pub(crate) fn routes() -> Router<Arc<City>> {
 /// The areas with an outline or without: id, name, shape. The shapes are kept from picture to picture.
 pub(crate) fn areas_drawn(
     city: &City,
-    db: &rusqlite::Connection,
-) -> rusqlite::Result<Vec<(String, String, Arc<crate::draw::Shape>)>> {
+    db: &booth_database::Connection,
+) -> booth_database::Result<Vec<(String, String, Arc<crate::draw::Shape>)>> {
     let areas = known::areas(city, db)?.into_iter();
     Ok(areas.map(|area| (area.id, area.name, area.shape)).collect())
 }

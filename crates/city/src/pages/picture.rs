@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
+use booth_database::{Connection, Row};
 use jiff::civil::Date;
-use rusqlite::{Connection, Row};
 
 use booth_contract::MediaHash;
 use booth_contract::time::rfc3339;
@@ -330,24 +330,24 @@ impl Groups<'_> {
             .map(|group| &mut group.tally)
     }
 
-    fn count_messages(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn count_messages(&mut self, db: &Connection) -> booth_database::Result<()> {
         let mut statement = db.prepare_cached(
             "SELECT campaign_id, question_id, area_id, source, kind, state, choice, day, hour, weekday FROM message",
         )?;
         let mut rows = statement.query([])?;
         let mut weeks = Weeks::default();
         while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
+            let about = about_of(&row)?;
             let Some(tally) = self.of(about) else {
                 continue;
             };
             tally.add(&Counted {
-                source: source_of(text(row, 3)?),
-                is_vote: text(row, 4)? == Some("choice"),
-                standing: Standing::of(text(row, 5)?.unwrap_or("")),
+                source: source_of(text(&row, 3)?),
+                is_vote: text(&row, 4)? == Some("choice"),
+                standing: Standing::of(text(&row, 5)?.unwrap_or("")),
                 choice: row.get(6)?,
                 area: about.2,
-                week: weeks.of(text(row, 7)?),
+                week: weeks.of(text(&row, 7)?),
                 hour: row.get(8)?,
                 weekday: row.get(9)?,
             });
@@ -355,20 +355,20 @@ impl Groups<'_> {
         Ok(())
     }
 
-    fn count_gone(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn count_gone(&mut self, db: &Connection) -> booth_database::Result<()> {
         let mut statement = db.prepare_cached(
             "SELECT campaign_id, question_id, area_id, source, kind, why FROM gone WHERE source IS NOT NULL",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
+            let about = about_of(&row)?;
             let Some(tally) = self.of(about) else {
                 continue;
             };
             tally.add(&Counted {
-                source: source_of(text(row, 3)?),
-                is_vote: text(row, 4)? == Some("choice"),
-                standing: match text(row, 5)? {
+                source: source_of(text(&row, 3)?),
+                is_vote: text(&row, 4)? == Some("choice"),
+                standing: match text(&row, 5)? {
                     Some("retention") => Standing::Expired,
                     _ => Standing::Withdrawn,
                 },
@@ -382,7 +382,7 @@ impl Groups<'_> {
         Ok(())
     }
 
-    fn count_themes(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn count_themes(&mut self, db: &Connection) -> booth_database::Result<()> {
         let mut statement = db.prepare_cached(
             "SELECT campaign_id, question_id, area_id, source, day, theme_id FROM message_theme
              JOIN message ON message.id = message_id WHERE state IN ('published', 'heard')",
@@ -390,13 +390,13 @@ impl Groups<'_> {
         let mut rows = statement.query([])?;
         let mut weeks = Weeks::default();
         while let Some(row) = rows.next()? {
-            let about = about_of(row)?;
+            let about = about_of(&row)?;
             let Some(tally) = self.of(about) else {
                 continue;
             };
             let theme = tally.themes.entry(row.get(5)?).or_default();
-            theme.messages[place_of(source_of(text(row, 3)?))] += 1;
-            if let Some(week) = weeks.of(text(row, 4)?) {
+            theme.messages[place_of(source_of(text(&row, 3)?))] += 1;
+            if let Some(week) = weeks.of(text(&row, 4)?) {
                 *theme.weeks.entry(week).or_default() += 1;
             }
             if let Some(area) = about.2 {
@@ -406,7 +406,7 @@ impl Groups<'_> {
         Ok(())
     }
 
-    fn count_grouped(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn count_grouped(&mut self, db: &Connection) -> booth_database::Result<()> {
         let mut statement = db.prepare_cached(
             "SELECT campaign_id, question_id, area_id, count(*) FROM message
              WHERE id IN (SELECT message_id FROM message_idea) GROUP BY 1, 2, 3",
@@ -414,7 +414,7 @@ impl Groups<'_> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let number: u64 = row.get(3)?;
-            if let Some(tally) = self.of(about_of(row)?) {
+            if let Some(tally) = self.of(about_of(&row)?) {
                 tally.grouped += number;
             }
         }
@@ -428,7 +428,7 @@ impl Numbers {
         campaigns: &[CampaignNow],
         hidden: &BTreeSet<String>,
         stopped: &Stopped,
-    ) -> rusqlite::Result<Self> {
+    ) -> booth_database::Result<Self> {
         let mut groups = Groups {
             hidden,
             stopped,
@@ -472,12 +472,12 @@ impl Numbers {
         db: &Connection,
         campaigns: &[CampaignNow],
         hidden: &BTreeSet<String>,
-    ) -> rusqlite::Result<()> {
+    ) -> booth_database::Result<()> {
         type Place = (Option<String>, Option<String>);
         let places: HashMap<i64, Place> = db
             .prepare_cached("SELECT id, area_id, campaign_id FROM placement")?
             .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         for (area, campaign) in places.values() {
             let campaign = campaign.as_deref().filter(|id| !hidden.contains(*id));
             if let Some(area) = area {
@@ -531,12 +531,12 @@ impl Numbers {
 type About<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
 
 /// What a row is about: campaign, question, area, as its first three columns.
-fn about_of<'r>(row: &'r Row<'_>) -> rusqlite::Result<About<'r>> {
+fn about_of<'r>(row: &'r Row<'_>) -> booth_database::Result<About<'r>> {
     Ok((text(row, 0)?, text(row, 1)?, text(row, 2)?))
 }
 
 /// A column's text; `None` where there is none.
-fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Option<&'r str>> {
+fn text<'r>(row: &'r Row<'_>, column: usize) -> booth_database::Result<Option<&'r str>> {
     Ok(row.get_ref(column)?.as_str_or_null().ok().flatten())
 }
 

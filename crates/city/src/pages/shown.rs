@@ -4,8 +4,8 @@
 //! belongs to a campaign that is not public or to a question that is stopped, or one that is taken back and cannot be deleted yet. The day
 //! and the part of the day are shown, and never the minute.
 
+use booth_database::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use maud::{Markup, html};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 
 use super::picture::Picture;
 use super::voice::{Voice, segment};
@@ -41,7 +41,7 @@ const COLUMNS: &str = "id, source, kind, placement, area_id, campaign_id, questi
   translation_lang, with_voice = 1 AND may_publish = 'voice' AND child = 0 AND kind = 'audio', duration_ms, published_at,
   (SELECT group_concat(theme_id) FROM message_theme WHERE message_id = message.id)";
 
-fn message_of(row: &Row<'_>) -> rusqlite::Result<Message> {
+fn message_of(row: &Row<'_>) -> booth_database::Result<Message> {
     let source: String = row.get(1)?;
     let kind: String = row.get(2)?;
     let (translation, translation_lang): (Option<String>, Option<String>) =
@@ -91,7 +91,7 @@ pub(crate) fn list(
     picture: &Picture,
     wanted: &Wanted<'_>,
     most: usize,
-) -> rusqlite::Result<Vec<Message>> {
+) -> booth_database::Result<Vec<Message>> {
     let mut sql = format!("SELECT {COLUMNS} FROM message WHERE {SHOWN}");
     let mut values: Vec<Value> = Vec::new();
     for (column, value) in [
@@ -138,7 +138,7 @@ pub(crate) fn list(
     ));
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), message_of)?;
-    let is_there = |row: &rusqlite::Result<Message>| match row {
+    let is_there = |row: &booth_database::Result<Message>| match row {
         Ok(message) => !city.withheld.has(&message.id),
         Err(_) => true,
     };
@@ -151,7 +151,7 @@ pub(crate) fn one(
     db: &Connection,
     picture: &Picture,
     id: &str,
-) -> rusqlite::Result<Option<Message>> {
+) -> booth_database::Result<Option<Message>> {
     let message = db
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM message WHERE id = ?1 AND {SHOWN}"
@@ -168,7 +168,7 @@ pub(crate) fn one(
 }
 
 /// The ideas that a message is part of.
-pub(super) fn ideas_of(db: &Connection, id: &str) -> rusqlite::Result<Vec<i64>> {
+pub(super) fn ideas_of(db: &Connection, id: &str) -> booth_database::Result<Vec<i64>> {
     db.prepare_cached("SELECT idea_id FROM message_idea WHERE message_id = ?1 ORDER BY idea_id")?
         .query_map([id], |row| row.get(0))?
         .collect()

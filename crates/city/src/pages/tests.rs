@@ -455,7 +455,7 @@ async fn numbers_are_counted_anew_where_the_database_or_what_is_asked_has_change
     assert!(newest(&first).has_the_numbers_of(&first));
     // By another program, e.g. `booth-hub areas import`.
     let path = town._folder.path().join("city.sqlite");
-    let other = rusqlite::Connection::open(path).expect("opens");
+    let other = booth_database::Connection::open(path).expect("opens");
     let taken = other.execute(
         "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE kind <> 'choice' LIMIT 100)",
         [],

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, OptionalExtension, Row, Transaction, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Here, Person, Right, Role, sessions};
 use crate::sentence;
@@ -135,14 +135,14 @@ pub fn languages_of(text: &str) -> Result<Vec<String>, CityError> {
 }
 
 /// Whether there is an account at all, closed ones included.
-pub(crate) fn are_there(db: &Connection) -> rusqlite::Result<bool> {
+pub(crate) fn are_there(db: &Connection) -> booth_database::Result<bool> {
     db.prepare_cached("SELECT EXISTS (SELECT 1 FROM account)")?
         .query_row([], |row| row.get(0))
 }
 
 const COLUMNS: &str = "id, name, shown_name, roles, languages, password IS NOT NULL, oidc_subject IS NOT NULL, closed_at";
 
-fn account_from(row: &Row<'_>) -> rusqlite::Result<Account> {
+fn account_from(row: &Row<'_>) -> booth_database::Result<Account> {
     let roles: String = row.get(3)?;
     let languages: String = row.get(4)?;
     let languages = languages.split(',').filter(|l| !l.is_empty());
@@ -159,7 +159,7 @@ fn account_from(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-fn with_campaigns(db: &Connection, mut account: Account) -> rusqlite::Result<Account> {
+fn with_campaigns(db: &Connection, mut account: Account) -> booth_database::Result<Account> {
     let mut statement = db.prepare_cached(
         "SELECT campaign_id, until, rights FROM account_campaign WHERE account = ?1 ORDER BY campaign_id",
     )?;
@@ -167,17 +167,17 @@ fn with_campaigns(db: &Connection, mut account: Account) -> rusqlite::Result<Acc
         let rights: String = row.get(2)?;
         Ok((row.get(0)?, row.get(1)?, rights_of(&rights)))
     })?;
-    account.campaigns = rows.collect::<rusqlite::Result<_>>()?;
+    account.campaigns = rows.collect::<booth_database::Result<_>>()?;
     Ok(account)
 }
 
 /// All accounts, the closed ones last.
-pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Account>> {
+pub(crate) fn all(db: &Connection) -> booth_database::Result<Vec<Account>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM account ORDER BY closed_at IS NOT NULL, name"
     ))?;
     let rows = statement.query_map([], account_from)?;
-    let accounts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let accounts = rows.collect::<booth_database::Result<Vec<_>>>()?;
     accounts
         .into_iter()
         .map(|account| with_campaigns(db, account))
@@ -185,7 +185,7 @@ pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Account>> {
 }
 
 /// One account by its number.
-pub(crate) fn by_id(db: &Connection, id: i64) -> rusqlite::Result<Option<Account>> {
+pub(crate) fn by_id(db: &Connection, id: i64) -> booth_database::Result<Option<Account>> {
     let account = db
         .prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE id = ?1"))?
         .query_row([id], account_from)
@@ -196,7 +196,7 @@ pub(crate) fn by_id(db: &Connection, id: i64) -> rusqlite::Result<Option<Account
 }
 
 /// One account by its name.
-pub(crate) fn by_name(db: &Connection, name: &str) -> rusqlite::Result<Option<Account>> {
+pub(crate) fn by_name(db: &Connection, name: &str) -> booth_database::Result<Option<Account>> {
     let id: Option<i64> = db
         .prepare_cached("SELECT id FROM account WHERE name = ?1")?
         .query_row([plain_name(name)], |row| row.get(0))
@@ -208,14 +208,18 @@ pub(crate) fn by_name(db: &Connection, name: &str) -> rusqlite::Result<Option<Ac
 pub(crate) fn login(
     db: &Connection,
     name: &str,
-) -> rusqlite::Result<Option<(i64, Option<String>)>> {
+) -> booth_database::Result<Option<(i64, Option<String>)>> {
     db.prepare_cached("SELECT id, password FROM account WHERE name = ?1 AND closed_at IS NULL")?
         .query_row([plain_name(name)], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
 }
 
 /// The person of an account that is not closed, with the campaigns that are not over on this day.
-pub(crate) fn person(db: &Connection, today: &str, id: i64) -> rusqlite::Result<Option<Person>> {
+pub(crate) fn person(
+    db: &Connection,
+    today: &str,
+    id: i64,
+) -> booth_database::Result<Option<Person>> {
     let Some(account) = by_id(db, id)?.filter(|account| account.closed_at.is_none()) else {
         return Ok(None);
     };
@@ -268,7 +272,7 @@ pub(crate) fn add(
         new.languages.join(","),
         rfc3339(now)
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(tx.last_insert_rowid()?)
 }
 
 /// Refuses what would leave nobody who can change accounts.
@@ -303,7 +307,10 @@ pub(crate) fn set_roles(
 }
 
 /// The account of somebody at the city's own login, also a closed one.
-pub(crate) fn by_subject(db: &Connection, subject: &str) -> rusqlite::Result<Option<Account>> {
+pub(crate) fn by_subject(
+    db: &Connection,
+    subject: &str,
+) -> booth_database::Result<Option<Account>> {
     let id: Option<i64> = db
         .prepare_cached("SELECT id FROM account WHERE oidc_subject = ?1")?
         .query_row([subject], |row| row.get(0))

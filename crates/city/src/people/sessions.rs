@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use booth_contract::hex;
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::{Digest, Sha256};
 
 use super::{Person, accounts};
@@ -109,7 +109,7 @@ pub(crate) fn look(
     now: Timestamp,
     today: &str,
     secret: &Secret,
-) -> rusqlite::Result<Option<Found>> {
+) -> booth_database::Result<Option<Found>> {
     let row = db
         .prepare_cached(
             "SELECT account, seen_at FROM session WHERE hash = ?1 AND ends_at > ?2 AND seen_at > ?3",

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 
 use super::read;
 use super::shape::{Point, Shape};
@@ -153,7 +153,7 @@ pub(crate) fn replace(db: &Transaction<'_>, new: &NewAreas) -> Result<(), CityEr
     let known: Vec<(String, String)> = db
         .prepare("SELECT id, name FROM area")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     let id_of = |area: &NewArea| {
         let by_name = known.iter().find(|(_, name)| *name == area.name);
         by_name.map_or_else(|| area.id.clone(), |(id, _)| id.clone())
@@ -201,21 +201,21 @@ pub(crate) fn replace(db: &Transaction<'_>, new: &NewAreas) -> Result<(), CityEr
 }
 
 /// The ids and names of all areas, in their order.
-pub(crate) fn names(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+pub(crate) fn names(db: &Connection) -> booth_database::Result<Vec<(String, String)>> {
     let mut statement = db.prepare_cached("SELECT id, name FROM area ORDER BY place")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
 
 /// An area's name.
-pub(crate) fn name_of(db: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+pub(crate) fn name_of(db: &Connection, id: &str) -> booth_database::Result<Option<String>> {
     db.prepare_cached("SELECT name FROM area WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()
 }
 
 /// The area in which a point lies: its id.
-pub(crate) fn at(db: &Connection, point: Point) -> rusqlite::Result<Option<String>> {
+pub(crate) fn at(db: &Connection, point: Point) -> booth_database::Result<Option<String>> {
     let mut statement = db.prepare_cached("SELECT id, fine FROM area ORDER BY place")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use booth_contract::time::rfc3339;
 
@@ -38,7 +38,7 @@ pub(crate) fn observe(
     zone: &TimeZone,
     booths: &[BoothNow],
     now: Timestamp,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let hour = hour_of(now);
     let minute = (now.as_second() - hour.as_second()) / 60;
     for booth in booths {
@@ -71,7 +71,7 @@ fn count(
     booth: &BoothNow,
     day: Date,
     hour: Timestamp,
-) -> rusqlite::Result<bool> {
+) -> booth_database::Result<bool> {
     let known: Option<(String, String)> = db
         .prepare_cached("SELECT day, counters FROM counted WHERE booth_id = ?1")?
         .query_row([&booth.id], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -131,7 +131,12 @@ struct Share {
 
 /// Makes the rows of a booth's day anew from its hours. What an hour counted belongs to the placement that has most of its ready minutes,
 /// or, without any, to the one at its end.
-fn settle(db: &Transaction<'_>, zone: &TimeZone, booth: &str, day: Date) -> rusqlite::Result<()> {
+fn settle(
+    db: &Transaction<'_>,
+    zone: &TimeZone,
+    booth: &str,
+    day: Date,
+) -> booth_database::Result<()> {
     let midnight = |day: Date| {
         let begins = day.to_zoned_datetime(zone.clone());
         begins.map_or(Timestamp::UNIX_EPOCH, |begins| begins.timestamp())
@@ -158,7 +163,7 @@ fn settle(db: &Transaction<'_>, zone: &TimeZone, booth: &str, day: Date) -> rusq
             continue;
         };
         let at = |minute: i64| hour + SignedDuration::from_mins(minute);
-        let placed = |at: Timestamp| -> rusqlite::Result<i64> {
+        let placed = |at: Timestamp| -> booth_database::Result<i64> {
             Ok(placement_at(db, booth, &rfc3339(at))?.map_or(0, |(placement, _)| placement))
         };
         let (first, last) = (placed(at(0))?, placed(at(59))?);
@@ -219,7 +224,7 @@ pub(super) fn count_anew(
     booth: &str,
     from: &str,
     to: Option<&str>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let before: String = match from.parse::<Timestamp>() {
         Ok(from) => rfc3339(hour_of(from)),
         Err(_) => String::new(),
@@ -231,7 +236,7 @@ pub(super) fn count_anew(
         .query_map(params![booth, before, to.unwrap_or("9999")], |row| {
             row.get(0)
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     let mut days = BTreeSet::new();
     for hour in hours
         .iter()
@@ -262,7 +267,7 @@ pub(crate) struct Of<'a> {
 }
 
 /// The minutes in which booths were ready.
-pub(crate) fn ready_minutes(db: &Connection, of: &Of<'_>) -> rusqlite::Result<u64> {
+pub(crate) fn ready_minutes(db: &Connection, of: &Of<'_>) -> booth_database::Result<u64> {
     let booths = of
         .booths
         .map(|booths| serde_json::to_string(booths).unwrap_or_default());

@@ -9,9 +9,9 @@
 //! Owns: the table `placement_network`. Never does: say where a booth stands. A booth whose networks change often, as on a mobile link, is never
 //! in doubt.
 
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use booth_contract::Severity;
 use booth_contract::time::rfc3339;
@@ -76,7 +76,7 @@ fn see(
         .query_map([placement], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     let this = known.iter().find(|(one, ..)| one == network);
     let is_new = |first: &str| {
         let first = first.parse::<Timestamp>();
@@ -114,7 +114,7 @@ fn see(
 }
 
 /// The placements that are in doubt: nobody has said since where these booths stand.
-pub(crate) fn doubts(db: &Connection) -> rusqlite::Result<Vec<Doubt>> {
+pub(crate) fn doubts(db: &Connection) -> booth_database::Result<Vec<Doubt>> {
     let mut statement = db.prepare_cached(
         "SELECT placement.id, booth_id, place, first_seen FROM placement_network JOIN placement ON placement.id = placement
          WHERE is_doubted = 1
@@ -134,7 +134,7 @@ pub(crate) fn doubts(db: &Connection) -> rusqlite::Result<Vec<Doubt>> {
 }
 
 /// What whoever is on duty is told of them.
-pub(crate) fn sightings(db: &Connection) -> rusqlite::Result<Vec<Sighting>> {
+pub(crate) fn sightings(db: &Connection) -> booth_database::Result<Vec<Sighting>> {
     let sighting = |doubt: Doubt| Sighting {
         subject: doubt.booth_id,
         kind: "where_is".into(),
@@ -163,7 +163,7 @@ pub(crate) fn still_there(
 }
 
 /// Somebody has said until when a booth stands there: no network of that placement says anything against it.
-pub(super) fn all_known(db: &Transaction<'_>, placement: i64) -> rusqlite::Result<()> {
+pub(super) fn all_known(db: &Transaction<'_>, placement: i64) -> booth_database::Result<()> {
     db.execute(
         "UPDATE placement_network SET is_doubted = 0, is_known = 1 WHERE placement = ?1",
         [placement],

@@ -8,9 +8,9 @@
 //! Owns: the tables `place_number` and `placed`. What was said of a number that nobody has prepared waits until somebody does, or until the booth
 //! is placed otherwise. Never does: believe a booth about another one.
 
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use booth_contract::Severity;
 use booth_contract::time::rfc3339;
@@ -40,7 +40,7 @@ pub(crate) struct Numbered {
 }
 
 /// Every place that was prepared, by its number.
-pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Numbered>> {
+pub(crate) fn all(db: &Connection) -> booth_database::Result<Vec<Numbered>> {
     let mut statement = db.prepare_cached("SELECT * FROM place_number ORDER BY number")?;
     let rows = statement.query_map([], |row| {
         Ok(Numbered {
@@ -124,7 +124,7 @@ pub(crate) fn look(city: &City) -> Result<(), CityError> {
 }
 
 /// The latest word of a booth counts, if nobody has placed it since.
-fn note(db: &Transaction<'_>, placed: &Placed) -> rusqlite::Result<()> {
+fn note(db: &Transaction<'_>, placed: &Placed) -> booth_database::Result<()> {
     let at = rfc3339(placed.at);
     let latest: Option<String> = db
         .prepare_cached("SELECT max(since) FROM placement WHERE booth_id = ?1")?
@@ -139,7 +139,7 @@ fn note(db: &Transaction<'_>, placed: &Placed) -> rusqlite::Result<()> {
 }
 
 /// What waits and can be carried out, or is over: somebody has placed the booth since.
-fn ready(db: &Connection) -> rusqlite::Result<Vec<(Placed, Option<Site>)>> {
+fn ready(db: &Connection) -> booth_database::Result<Vec<(Placed, Option<Site>)>> {
     let mut statement = db.prepare_cached(
         "SELECT place_number.number, place, area_id, lat, lon, campaign_id, placed.booth_id, placed.number, placed.at
          FROM placed LEFT JOIN place_number ON place_number.number = placed.number
@@ -184,7 +184,7 @@ fn carry_out(
 }
 
 /// What whoever is on duty is told: a technician said a number that nobody has prepared.
-pub(crate) fn sightings(db: &Connection) -> rusqlite::Result<Vec<Sighting>> {
+pub(crate) fn sightings(db: &Connection) -> booth_database::Result<Vec<Sighting>> {
     let mut statement =
         db.prepare_cached("SELECT booth_id, number, at FROM placed ORDER BY booth_id")?;
     let rows = statement.query_map([], |row| {

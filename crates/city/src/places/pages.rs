@@ -78,7 +78,7 @@ fn seen(city: &City) -> Result<Seen, CityError> {
                 "SELECT placement, count(*) FROM message WHERE placement IS NOT NULL GROUP BY 1",
             )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         let counts = placements.iter().map(|one| {
             let of = exposure::Of {
                 placement: Some(one.id),
@@ -87,7 +87,7 @@ fn seen(city: &City) -> Result<Seen, CityError> {
             let messages = messages.get(&one.id).copied().unwrap_or(0);
             Ok((exposure::ready_minutes(db, &of)?, messages))
         });
-        let counts = counts.collect::<rusqlite::Result<_>>()?;
+        let counts = counts.collect::<booth_database::Result<_>>()?;
         let doubts = network::doubts(db)?;
         let numbers = numbers::all(db)?;
         Ok((areas::names(db)?, placements, counts, doubts, numbers))

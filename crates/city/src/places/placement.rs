@@ -4,9 +4,9 @@
 //! anew, in the same transaction, so that a change that was forgotten for a week ends up as if it had been made in time. Never does: guess
 //! where a booth stands.
 
+use booth_database::{Connection, OptionalExtension, Row, Transaction, params};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use booth_contract::BoothId;
 use booth_contract::time::rfc3339;
@@ -47,7 +47,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Of a row that has a site's columns.
-    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &Row<'_>) -> booth_database::Result<Self> {
         let lat: Option<f64> = row.get("lat")?;
         let lon: Option<f64> = row.get("lon")?;
         Ok(Self {
@@ -80,7 +80,7 @@ impl Site {
     }
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Placement> {
+fn from_row(row: &Row<'_>) -> booth_database::Result<Placement> {
     Ok(Placement {
         id: row.get("id")?,
         booth_id: row.get("booth_id")?,
@@ -93,7 +93,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Placement> {
 const COLUMNS: &str = "id, booth_id, place, area_id, lat, lon, since, until, campaign_id";
 
 /// Every placement, booth by booth, the latest first.
-pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Placement>> {
+pub(crate) fn all(db: &Connection) -> booth_database::Result<Vec<Placement>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM placement ORDER BY booth_id, since DESC"
     ))?;
@@ -102,7 +102,7 @@ pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Placement>> {
 }
 
 /// One placement.
-pub(crate) fn one(db: &Connection, id: i64) -> rusqlite::Result<Option<Placement>> {
+pub(crate) fn one(db: &Connection, id: i64) -> booth_database::Result<Option<Placement>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM placement WHERE id = ?1"))?
         .query_row([id], from_row)
         .optional()
@@ -162,7 +162,7 @@ pub(crate) fn move_booth(
             site.campaign_id
         ],
     )?;
-    let id = db.last_insert_rowid();
+    let id = db.last_insert_rowid()?;
     recount(db, zone, booth, &since, until.as_deref())?;
     Ok(id)
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use booth_contract::time::rfc3339;
+use booth_database::Connection;
 use booth_host::clock;
-use rusqlite::Connection;
 
 use crate::City;
 use crate::draw::{Ground, Shape};
@@ -48,7 +48,7 @@ struct Stand {
     at: Option<(f64, f64)>,
 }
 
-fn stands(db: &Connection) -> rusqlite::Result<Vec<Stand>> {
+fn stands(db: &Connection) -> booth_database::Result<Vec<Stand>> {
     let now = rfc3339(clock::wall());
     db.prepare_cached(
         "SELECT booth_id, place, area_id, lon, lat FROM placement WHERE since <= ?1 AND (until IS NULL OR until > ?1)",

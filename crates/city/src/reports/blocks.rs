@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::OptionalExtension;
+use booth_database::OptionalExtension;
 
 use super::gather::SHOWN;
 use super::{Frozen, Themed};

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Asked, Frozen, Place, Themed, Thought};
 use crate::City;
@@ -30,7 +30,7 @@ const EXPOSED: &str = "exposure LEFT JOIN placement AS stand ON stand.id = expos
      AND (?2 IS NULL OR exposure.booth_id IN (SELECT value FROM json_each(?2)))
      AND (?3 IS NULL OR day >= ?3) AND (?4 IS NULL OR day <= ?4)";
 
-type Rows<T> = rusqlite::Result<Vec<T>>;
+type Rows<T> = booth_database::Result<Vec<T>>;
 
 /// See the module's comment.
 pub(super) fn gather(city: &City, campaign: &str, now: Timestamp) -> Result<Frozen, CityError> {
@@ -122,11 +122,11 @@ impl Gathering<'_> {
         at.map_or_else(|_| moment.to_owned(), |at| self.city.day_of(at))
     }
 
-    fn words(&self) -> rusqlite::Result<Option<Words>> {
+    fn words(&self) -> booth_database::Result<Option<Words>> {
         self.db
             .prepare("SELECT title, summary, reply, reply_at, limits FROM campaign WHERE id = ?1")?
             .query_row([self.campaign], |row| {
-                let text = |column| -> rusqlite::Result<Texts> {
+                let text = |column| -> booth_database::Result<Texts> {
                     Ok(self.texts(row.get::<_, Option<String>>(column)?.as_deref()))
                 };
                 let reply_at: Option<String> = row.get(3)?;
@@ -205,7 +205,7 @@ impl Gathering<'_> {
     }
 
     /// Messages that their citizens took back, and such as were deleted when somebody asked without a receipt.
-    fn withdrawn(&self) -> rusqlite::Result<u64> {
+    fn withdrawn(&self) -> booth_database::Result<u64> {
         self.db.query_row(
             "SELECT count(*) FROM gone WHERE campaign_id = ?1 AND kind <> 'choice' AND why <> 'retention'",
             [self.campaign],
@@ -214,7 +214,7 @@ impl Gathering<'_> {
     }
 
     /// What the booths counted while they asked this campaign.
-    fn exposure(&self) -> rusqlite::Result<Exposure> {
+    fn exposure(&self) -> booth_database::Result<Exposure> {
         let mut sum = Exposure::default();
         let (booths, from, until) = self.asked_where();
         let mut statement = self.db.prepare(&format!(
@@ -222,7 +222,7 @@ impl Gathering<'_> {
         ))?;
         let asked_for = params![self.campaign, booths, from, until];
         statement.query_row(asked_for, |row| {
-            let number = |column| -> rusqlite::Result<u64> {
+            let number = |column| -> booth_database::Result<u64> {
                 Ok(row.get::<_, Option<u64>>(column)?.unwrap_or(0))
             };
             sum = Exposure {
@@ -243,8 +243,8 @@ impl Gathering<'_> {
         exposure: &Exposure,
         standing: &[(String, u64)],
         withdrawn: u64,
-    ) -> rusqlite::Result<Vec<(String, u64)>> {
-        let of_booths = |more: &str| -> rusqlite::Result<u64> {
+    ) -> booth_database::Result<Vec<(String, u64)>> {
+        let of_booths = |more: &str| -> booth_database::Result<u64> {
             self.db.query_row(
                 &format!("SELECT count(*) FROM message WHERE campaign_id = ?1 AND source = 'booth' {more}"),
                 [self.campaign],
@@ -271,7 +271,7 @@ impl Gathering<'_> {
         Ok(steps.into())
     }
 
-    fn questions(&self) -> rusqlite::Result<Vec<Asked>> {
+    fn questions(&self) -> booth_database::Result<Vec<Asked>> {
         let Some(asked) = self.asked else {
             return Ok(Vec::new());
         };
@@ -324,7 +324,7 @@ impl Gathering<'_> {
     }
 
     /// The themes with five messages at least, the largest first, each with some quotations; and the messages of all others.
-    fn themes(&self) -> rusqlite::Result<(Vec<Themed>, u64)> {
+    fn themes(&self) -> booth_database::Result<(Vec<Themed>, u64)> {
         let counted: Vec<((i64, Texts), u64)> = self
             .db
             .prepare(
@@ -336,7 +336,7 @@ impl Gathering<'_> {
                 let name: String = row.get(1)?;
                 Ok(((row.get(0)?, self.texts(Some(&name))), row.get(2)?))
             })?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         let merged = small_cells::merged(counted);
         let mut themes = Vec::new();
         for ((id, name), messages) in merged.rows {
@@ -362,7 +362,7 @@ impl Gathering<'_> {
                 params![self.campaign, theme, READABLE.0, READABLE.1],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         let first_of_each = Source::ALL.iter().filter_map(|source| {
             let mut own = found.iter().filter(|(_, of)| of == source.word());
             own.next().map(|(id, _)| id.clone())
@@ -383,7 +383,7 @@ impl Gathering<'_> {
                  FROM idea WHERE campaign_id = ?1 ORDER BY 5 DESC, id",
             )?
             .query_map([self.campaign], |row| {
-                let text = |column| -> rusqlite::Result<Texts> {
+                let text = |column| -> booth_database::Result<Texts> {
                     Ok(self.texts(row.get::<_, Option<String>>(column)?.as_deref()))
                 };
                 let outcome_at: Option<String> = row.get(3)?;

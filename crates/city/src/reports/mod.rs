@@ -15,7 +15,7 @@ mod written;
 use std::sync::Arc;
 
 use axum::Router;
-use rusqlite::{Connection, OptionalExtension, params};
+use booth_database::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -127,12 +127,12 @@ fn freeze(city: &City, who: &Person, campaign: &str) -> Result<i64, CityError> {
             "INSERT INTO report (campaign_id, made_at, made_by, body) VALUES (?1, ?2, ?3, ?4)",
             params![campaign, rfc3339(now), who.account, body],
         )?;
-        Ok(tx.last_insert_rowid())
+        Ok(tx.last_insert_rowid()?)
     })
 }
 
 /// All reports, the latest first.
-fn all(db: &Connection) -> rusqlite::Result<Vec<Listed>> {
+fn all(db: &Connection) -> booth_database::Result<Vec<Listed>> {
     db.prepare_cached("SELECT id, campaign_id, made_at FROM report ORDER BY id DESC LIMIT 1000")?
         .query_map([], |row| {
             Ok(Listed {

@@ -10,9 +10,9 @@ mod taking;
 #[cfg(test)]
 mod tests;
 
+use booth_database::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Span, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use serde_json::json;
 
 use booth_contract::ClipId;
@@ -154,7 +154,7 @@ impl Opening {
 const COLUMNS: &str =
     "id, opened_at, due_day, asked, place, day, about_time, minutes, note, closed_at, outcome";
 
-fn case_of(row: &Row<'_>) -> rusqlite::Result<Case> {
+fn case_of(row: &Row<'_>) -> booth_database::Result<Case> {
     Ok(Case {
         id: row.get(0)?,
         opened: row.get(1)?,
@@ -171,7 +171,7 @@ fn case_of(row: &Row<'_>) -> rusqlite::Result<Case> {
 }
 
 /// All cases: the open ones by their deadline, then the closed ones, the latest first.
-pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Case>> {
+pub(super) fn all(db: &Connection) -> booth_database::Result<Vec<Case>> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM rights_case
          ORDER BY closed_at IS NOT NULL, CASE WHEN closed_at IS NULL THEN due_day END, closed_at DESC, id LIMIT 1000"
@@ -180,7 +180,7 @@ pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Case>> {
     .collect()
 }
 
-fn one(db: &Connection, id: i64) -> rusqlite::Result<Option<Case>> {
+fn one(db: &Connection, id: i64) -> booth_database::Result<Option<Case>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM rights_case WHERE id = ?1"))?
         .query_row([id], case_of)
         .optional()
@@ -294,7 +294,7 @@ fn find(
     db: &Connection,
     case: &Case,
     wanted: Option<&str>,
-) -> rusqlite::Result<Vec<Found>> {
+) -> booth_database::Result<Vec<Found>> {
     let Some((from, to)) = window(city, case) else {
         return Ok(Vec::new());
     };
@@ -424,12 +424,15 @@ pub(super) fn close(city: &City, who: &Person, id: i64, outcome: &str) -> Result
 }
 
 /// Where somebody can have spoken: the value of a case, and its name for people.
-pub(super) fn places(city: &City, db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+pub(super) fn places(
+    city: &City,
+    db: &Connection,
+) -> booth_database::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let named: Vec<String> = db
         .prepare_cached("SELECT DISTINCT place FROM placement ORDER BY place")?
         .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     found.extend(
         named
             .into_iter()

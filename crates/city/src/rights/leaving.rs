@@ -4,7 +4,7 @@
 //! asked to delete it; then it is forgotten here. A failure between two steps leaves the message complete and noted, and [`go_on`] ends
 //! what was begun. Never does: decide which message goes.
 
-use rusqlite::{Transaction, params};
+use booth_database::{Transaction, params};
 
 use booth_contract::ClipId;
 
@@ -40,7 +40,7 @@ pub(super) fn note(
     why: Why,
     class: &str,
     at: &str,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     tx.prepare_cached(
         "INSERT OR IGNORE INTO leaving (message_id, why, class, at) VALUES (?1, ?2, ?3, ?4)",
     )?

@@ -13,8 +13,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::json;
 
 use booth_contract::time::{Mono, rfc3339};
@@ -173,7 +173,7 @@ fn ends(city: &City, db: &Connection) -> Result<BTreeMap<String, Option<Timestam
 fn seen(
     db: &Connection,
     ends: &BTreeMap<String, Option<Timestamp>>,
-) -> rusqlite::Result<Vec<Seen>> {
+) -> booth_database::Result<Vec<Seen>> {
     let mut statement = db.prepare(
         "SELECT m.id, m.state, m.campaign_id, m.received_at, coalesce(m.decided_at, m.received_at),
            coalesce(m.published_at, m.decided_at, m.received_at), w.class, w.stood,
@@ -184,7 +184,7 @@ fn seen(
     )?;
     let rows = statement.query_map([], |row| {
         let class = Class::of(&row.get::<_, String>(1)?);
-        let moment = |column| -> rusqlite::Result<Option<Timestamp>> {
+        let moment = |column| -> booth_database::Result<Option<Timestamp>> {
             Ok(row.get::<_, String>(column)?.parse().ok())
         };
         let campaign: Option<String> = row.get(2)?;
@@ -298,7 +298,7 @@ fn carry_out(
     due: Option<Timestamp>,
     step: Step,
     at: &str,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let (id, class) = (&message.id, message.class.word());
     let due = due.map(rfc3339).unwrap_or_default();
     match step {
@@ -335,7 +335,7 @@ pub(super) struct Due {
 }
 
 /// What is warned of, the earliest first: a message goes when its time is over and its warning has stood.
-fn what_is_due(city: &City, db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Due>> {
+fn what_is_due(city: &City, db: &Connection, now: Timestamp) -> booth_database::Result<Vec<Due>> {
     let mut statement = db.prepare_cached(
         "SELECT class, due, stood, count(*), min(since) FROM retention_warning
          WHERE message_id NOT IN (SELECT message_id FROM leaving) GROUP BY 1, 2, 3",
@@ -373,7 +373,7 @@ fn what_was_deleted(
     city: &City,
     db: &Connection,
     most: u32,
-) -> rusqlite::Result<Vec<(String, Class, u64)>> {
+) -> booth_database::Result<Vec<(String, Class, u64)>> {
     db.prepare_cached("SELECT at, class, number FROM retention ORDER BY at DESC, class LIMIT ?1")?
         .query_map([most], |row| {
             let at: String = row.get(0)?;

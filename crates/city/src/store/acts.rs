@@ -3,9 +3,9 @@
 //!
 //! Owns: the table `act`. Never does: hold the words of a message, or a name that a citizen said.
 
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use booth_host::clock;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -87,7 +87,7 @@ pub(crate) fn hash_of(
 }
 
 /// Writes an act down within this transaction.
-pub(super) fn write(transaction: &Transaction<'_>, act: &Act) -> rusqlite::Result<()> {
+pub(super) fn write(transaction: &Transaction<'_>, act: &Act) -> booth_database::Result<()> {
     let before: Option<String> = transaction
         .prepare_cached("SELECT hash FROM act ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| row.get(0))
@@ -143,7 +143,7 @@ pub(crate) fn before(
     before: Option<i64>,
     filter: &str,
     most: u32,
-) -> rusqlite::Result<Vec<WrittenAct>> {
+) -> booth_database::Result<Vec<WrittenAct>> {
     let mut statement = db.prepare_cached(
         "SELECT seq, at, who, what, about, detail FROM act
          WHERE seq < ?1 AND (?2 = '' OR instr(who, ?2) > 0 OR instr(what, ?2) > 0 OR instr(about, ?2) > 0)
@@ -163,7 +163,7 @@ pub(crate) fn before(
 }
 
 /// Computes the chain of hashes anew. Places are not looked at: a transaction that failed may leave a gap.
-pub(crate) fn check(db: &Connection) -> rusqlite::Result<CheckedActs> {
+pub(crate) fn check(db: &Connection) -> booth_database::Result<CheckedActs> {
     let mut statement =
         db.prepare_cached("SELECT seq, at, who, what, about, detail, hash FROM act ORDER BY seq")?;
     let mut rows = statement.query([])?;
@@ -173,7 +173,11 @@ pub(crate) fn check(db: &Connection) -> rusqlite::Result<CheckedActs> {
         last_hash: String::new(),
     };
     while let Some(row) = rows.next()? {
-        let text = |at: usize| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
+        let text = |at: usize| {
+            row.get_ref(at)?
+                .as_str()
+                .map_err(booth_database::Error::from)
+        };
         let (at, who, what) = (text(1)?, text(2)?, text(3)?);
         let (about, detail, hash) = (text(4)?, text(5)?, text(6)?);
         let wanted = hash_of(&checked.last_hash, at, who, what, about, detail);

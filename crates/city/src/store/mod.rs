@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use booth_database::{Connection, OpenFlags, Transaction};
 use booth_host::same_files::SameFiles;
-use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::sentence;
 use crate::words::Sentence;
@@ -27,7 +27,7 @@ const READERS: usize = 4;
 pub enum CityError {
     /// The database.
     #[error("the database of what people decided: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] booth_database::Error),
     /// It was made by another version of this program.
     #[error(
         "city.sqlite is of version {found}, and this program knows {known}: use the program that made it, or a newer one"
@@ -61,7 +61,7 @@ pub enum CityError {
         /// The file.
         path: PathBuf,
         /// What SQLite says.
-        why: rusqlite::Error,
+        why: booth_database::Error,
     },
     /// The hub.
     #[error(transparent)]
@@ -180,7 +180,7 @@ impl Store {
     /// Asks the database on one of the reading connections.
     pub(crate) fn read<T>(
         &self,
-        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        ask: impl FnOnce(&Connection) -> booth_database::Result<T>,
     ) -> Result<T, CityError> {
         for reader in &self.readers {
             if let Ok(free) = reader.try_lock() {
@@ -226,7 +226,8 @@ impl Store {
     ) -> Result<T, CityError> {
         let mut writer = locked(&self.writer);
         let Writer { db, files } = &mut *writer;
-        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction =
+            db.transaction_with_behavior(booth_database::TransactionBehavior::Immediate)?;
         let done = change(&transaction)?;
         files.look().map_err(CityError::Replaced)?;
         transaction.commit()?;

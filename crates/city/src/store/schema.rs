@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use booth_database::{Connection, TransactionBehavior};
 
 use super::CityError;
 

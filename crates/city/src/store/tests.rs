@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use booth_contract::ClipId;
-use rusqlite::Connection;
+use booth_database::Connection;
 
 use super::*;
 use crate::City;
@@ -259,7 +259,7 @@ fn programs_that_start_together_bring_a_database_up_to_date_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("city.sqlite");
         schema::first_version(&path);
-        let first = rusqlite::Connection::open(&path).expect("opens");
+        let first = booth_database::Connection::open(&path).expect("opens");
         first
             .pragma_update(None, "journal_mode", "WAL")
             .expect("set");

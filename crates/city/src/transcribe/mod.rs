@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use booth_contract::ClipId;
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, OptionalExtension, Transaction, params};
 use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub use config::TranscribeConfig;
 pub(crate) use draft::language as is_language;
@@ -151,7 +151,7 @@ fn step(city: &City, now: Timestamp) -> Result<bool, CityError> {
 }
 
 /// The message that came last comes first: somebody in danger does not wait behind a backlog.
-fn next_due(db: &Connection, now: Timestamp, hears: bool) -> rusqlite::Result<Option<Due>> {
+fn next_due(db: &Connection, now: Timestamp, hears: bool) -> booth_database::Result<Option<Due>> {
     let kinds: &[&str] = if hears { &["text", "audio"] } else { &["text"] };
     for kind in kinds {
         let found = db
@@ -178,7 +178,7 @@ fn next_due(db: &Connection, now: Timestamp, hears: bool) -> rusqlite::Result<Op
     Ok(None)
 }
 
-fn done(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+fn done(tx: &Transaction<'_>, id: &str) -> booth_database::Result<()> {
     tx.prepare_cached("DELETE FROM draft_due WHERE message_id = ?1")?
         .execute([id])?;
     Ok(())
@@ -301,7 +301,7 @@ fn keep(
 }
 
 /// Why a message has no draft, where that is known.
-pub(crate) fn why_none(db: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+pub(crate) fn why_none(db: &Connection, id: &str) -> booth_database::Result<Option<String>> {
     let why = db
         .prepare_cached("SELECT why FROM draft_due WHERE message_id = ?1")?
         .query_row([id], |row| row.get::<_, Option<String>>(0))

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use booth_contract::Severity;
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, Transaction, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Transaction, params};
 
 use super::Sighting;
 
@@ -55,7 +55,7 @@ struct Open {
     says: (String, String, i64),
 }
 
-pub(super) fn has_open(db: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn has_open(db: &Connection) -> booth_database::Result<bool> {
     db.prepare_cached("SELECT EXISTS (SELECT 1 FROM watch WHERE over_at IS NULL)")?
         .query_row([], |row| row.get(0))
 }
@@ -65,7 +65,7 @@ pub(super) fn note(
     tx: &Transaction<'_>,
     now: Timestamp,
     seen: &[Sighting],
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let paused = paused(tx, now)?;
     let mut open = open(tx)?;
     let mut room = MOST_OPEN.saturating_sub(open.len());
@@ -119,7 +119,7 @@ pub(super) fn note(
 fn ended(
     tx: &Transaction<'_>,
     now: Timestamp,
-) -> rusqlite::Result<BTreeMap<(String, String), u32>> {
+) -> booth_database::Result<BTreeMap<(String, String), u32>> {
     let mut statement = tx.prepare_cached(
         "SELECT subject, kind, count(*) FROM watch WHERE over_at >= ?1 GROUP BY subject, kind",
     )?;
@@ -136,7 +136,7 @@ fn over_after(times: u32) -> SignedDuration {
 }
 
 /// Deletes what of one booth is too much.
-fn bound(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+fn bound(tx: &Transaction<'_>) -> booth_database::Result<()> {
     tx.prepare_cached(
         "DELETE FROM watch WHERE id IN (SELECT id FROM (
            SELECT id, row_number() OVER (PARTITION BY subject ORDER BY id DESC) AS nth FROM watch WHERE over_at IS NOT NULL)
@@ -146,7 +146,7 @@ fn bound(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn open(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<(String, String), Open>> {
+fn open(tx: &Transaction<'_>) -> booth_database::Result<BTreeMap<(String, String), Open>> {
     let mut statement = tx.prepare_cached(
         "SELECT subject, kind, id, first_seen, raised_at IS NOT NULL, unseen_since, severity, text, number FROM watch WHERE over_at IS NULL",
     )?;
@@ -165,7 +165,7 @@ fn open(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<(String, String), Ope
     rows.collect()
 }
 
-fn begin(tx: &Transaction<'_>, now: Timestamp, one: &Sighting) -> rusqlite::Result<()> {
+fn begin(tx: &Transaction<'_>, now: Timestamp, one: &Sighting) -> booth_database::Result<()> {
     let is_due = raised_after(&one.kind).is_zero();
     tx.prepare_cached(
         "INSERT INTO watch (subject, kind, severity, text, since, number, first_seen, raised_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -188,7 +188,7 @@ fn see_again(
     now: Timestamp,
     one: &Sighting,
     row: &Open,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     if row.unseen_since.is_some() {
         tx.prepare_cached("UPDATE watch SET unseen_since = NULL WHERE id = ?1")?
             .execute([row.id])?;
@@ -219,7 +219,7 @@ fn see_again(
 }
 
 /// What is lost stays lost, and its alert open: a further loss is news, also where the first was told and taken on.
-fn tell_anew(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()> {
+fn tell_anew(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> booth_database::Result<()> {
     let is_just_told: bool = tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM watch_notice WHERE watch = ?1 AND is_over = 0 AND made_at > ?2)",
@@ -243,7 +243,7 @@ fn miss(
     now: Timestamp,
     over_after: SignedDuration,
     row: &Open,
-) -> rusqlite::Result<bool> {
+) -> booth_database::Result<bool> {
     match row.unseen_since {
         None => {
             tx.prepare_cached("UPDATE watch SET unseen_since = ?2 WHERE id = ?1")?
@@ -258,7 +258,7 @@ fn miss(
 }
 
 /// What was never raised leaves nothing behind.
-fn end(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()> {
+fn end(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> booth_database::Result<()> {
     let statement = match row.is_raised {
         true => "UPDATE watch SET over_at = ?2 WHERE id = ?1",
         false => "DELETE FROM watch WHERE id = ?1 AND ?2 IS NOT NULL",
@@ -269,7 +269,7 @@ fn end(tx: &Transaction<'_>, now: Timestamp, row: &Open) -> rusqlite::Result<()>
 }
 
 /// The booths that are paused.
-pub(super) fn paused(db: &Connection, now: Timestamp) -> rusqlite::Result<BTreeSet<String>> {
+pub(super) fn paused(db: &Connection, now: Timestamp) -> booth_database::Result<BTreeSet<String>> {
     let mut statement = db.prepare_cached("SELECT booth_id FROM watch_pause WHERE until > ?1")?;
     let rows = statement.query_map([rfc3339(now)], |row| row.get(0))?;
     rows.collect()

@@ -12,10 +12,10 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use booth_contract::AlertId;
 use booth_contract::time::rfc3339;
+use booth_database::{Connection, params};
 use booth_host::clock;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
-use rusqlite::{Connection, params};
 
 use super::KINDS;
 use crate::City;
@@ -110,7 +110,7 @@ struct Alert {
     told: String,
 }
 
-fn alerts(db: &Connection, condition: &str, limit: i64) -> rusqlite::Result<Vec<Alert>> {
+fn alerts(db: &Connection, condition: &str, limit: i64) -> booth_database::Result<Vec<Alert>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT id, subject, kind, severity, text, since, number, raised_at, over_at, taken_by, taken_at, assigned_to, note, snoozed_until,
            (SELECT coalesce(group_concat(duty || CASE WHEN sent_at IS NULL THEN ' …' ELSE '' END, ', '), '') FROM watch_notice
@@ -144,7 +144,7 @@ fn alerts(db: &Connection, condition: &str, limit: i64) -> rusqlite::Result<Vec<
 /// A booth that is paused: until when, why, and who said so.
 type Pause = (String, String, String, String);
 
-fn pauses(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Pause>> {
+fn pauses(db: &Connection, now: Timestamp) -> booth_database::Result<Vec<Pause>> {
     let mut statement = db.prepare_cached(
         "SELECT booth_id, until, why, by FROM watch_pause WHERE until > ?1 ORDER BY booth_id",
     )?;

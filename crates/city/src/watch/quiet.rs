@@ -4,9 +4,9 @@
 //! alerts say what is broken; this says what nobody has noticed: a handset that hangs beside its hook, a door that does not open.
 
 use booth_contract::Severity;
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use booth_contract::time::rfc3339;
 
@@ -35,7 +35,7 @@ pub(super) fn too_quiet(
     zone: &TimeZone,
     now: Timestamp,
     booths: &[String],
-) -> rusqlite::Result<Vec<Sighting>> {
+) -> booth_database::Result<Vec<Sighting>> {
     let mut found = Vec::new();
     for booth in booths {
         let hours = hours_of(db, booth, now)?;
@@ -56,7 +56,7 @@ pub(super) fn too_quiet(
 }
 
 /// The hours of a booth at the place where it stands now.
-fn hours_of(db: &Connection, booth: &str, now: Timestamp) -> rusqlite::Result<Vec<Hour>> {
+fn hours_of(db: &Connection, booth: &str, now: Timestamp) -> booth_database::Result<Vec<Hour>> {
     let moved: Option<String> = db
         .prepare_cached("SELECT since FROM placement WHERE booth_id = ?1 AND since <= ?2 ORDER BY since DESC LIMIT 1")?
         .query_row(params![booth, rfc3339(now)], |row| row.get(0))

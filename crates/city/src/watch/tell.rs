@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use booth_contract::Severity;
 use booth_contract::time::{Mono, rfc3339};
+use booth_database::{Connection, Transaction, params};
 use booth_host::{clock, tls};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 use ureq::Agent;
 
@@ -58,7 +58,7 @@ pub(super) fn call_up(
     now: Timestamp,
     zone: &TimeZone,
     config: &WatchConfig,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let mut statement = tx.prepare_cached(
         "SELECT id, severity, snoozed_until, (SELECT min(made_at) FROM watch_notice WHERE watch = watch.id AND is_over = 0) FROM watch
          WHERE over_at IS NULL AND raised_at IS NOT NULL AND taken_at IS NULL AND (snoozed_until IS NULL OR snoozed_until <= ?1)",
@@ -69,7 +69,7 @@ pub(super) fn call_up(
         .query_map([rfc3339(now)], |row| {
             Ok((row.get(0)?, row.get(1)?, at(row.get(2)?), at(row.get(3)?)))
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     for (id, severity, snoozed_until, first_told) in open {
         // The first one has his time also where the alert waited before: in the quiet hours, while nobody was on duty, or put off.
         let since = first_told.map_or(now, |told| told.max(snoozed_until.unwrap_or(told)));
@@ -90,7 +90,7 @@ pub(super) fn call_up(
 }
 
 /// What is over before it was told is told to nobody; whoever was told of the rest is told that it is over, or that is given up, too.
-fn tell_of_ends(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
+fn tell_of_ends(tx: &Transaction<'_>, now: Timestamp) -> booth_database::Result<()> {
     tx.prepare_cached(
         "DELETE FROM watch_notice WHERE is_over = 0 AND sent_at IS NULL
            AND watch IN (SELECT id FROM watch WHERE over_at IS NOT NULL)",
@@ -205,7 +205,12 @@ pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
     Ok(())
 }
 
-fn due(db: &Connection, now: Timestamp, duty: &str, way: &str) -> rusqlite::Result<Vec<Told>> {
+fn due(
+    db: &Connection,
+    now: Timestamp,
+    duty: &str,
+    way: &str,
+) -> booth_database::Result<Vec<Told>> {
     let mut statement = db.prepare_cached(
         "SELECT w.id, n.is_over, n.tries, w.subject, w.kind, w.severity, w.text, w.since, w.number, w.raised_at, w.over_at
          FROM watch_notice n JOIN watch w ON w.id = n.watch
@@ -240,7 +245,7 @@ fn note(
     way: &str,
     due: &[Told],
     sent: &Result<(), String>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     for told in due {
         let (sent_at, fault) = match sent {
             Ok(()) => (Some(rfc3339(now)), None),

@@ -51,7 +51,7 @@ fn at(second: i64) -> Timestamp {
 /// What is open and raised, what is over, and the notices (over or not, sent or not).
 fn state(city: &City) -> (Vec<String>, Vec<String>, Vec<(bool, bool)>) {
     let read = city.store.read(|db| {
-        let list = |sql: &str| -> rusqlite::Result<Vec<String>> {
+        let list = |sql: &str| -> booth_database::Result<Vec<String>> {
             let mut statement = db.prepare(sql)?;
             statement.query_map([], |row| row.get(0))?.collect()
         };
@@ -59,7 +59,7 @@ fn state(city: &City) -> (Vec<String>, Vec<String>, Vec<(bool, bool)>) {
         let over = list("SELECT subject || ' ' || kind FROM watch WHERE over_at IS NOT NULL ORDER BY 1")?;
         let mut statement = db.prepare("SELECT is_over, sent_at IS NOT NULL FROM watch_notice ORDER BY 1, 2")?;
         let notices = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok((open, over, notices.collect::<rusqlite::Result<_>>()?))
+        Ok((open, over, notices.collect::<booth_database::Result<_>>()?))
     });
     read.expect("a database")
 }
@@ -281,7 +281,7 @@ fn a_silence_of_weeks_does_not_become_what_is_usual() {
             let hour = booth_contract::time::rfc3339(from + SignedDuration::from_hours(n));
             let is_lifted = n < 24 * 21 && (8..20).contains(&(n % 24));
             let lifts = i64::from(is_lifted) * 2;
-            row.execute(rusqlite::params![hour, (1_i64 << 60) - 1, lifts])?;
+            row.execute(booth_database::params![hour, (1_i64 << 60) - 1, lifts])?;
         }
         Ok(())
     });

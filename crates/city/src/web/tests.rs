@@ -312,7 +312,7 @@ async fn a_session_ends_when_it_rests_when_it_is_old_and_when_its_account_change
         noted.expect("noted");
     }
     assert!(!is_in(&used, hours(7 * 24)));
-    type Change = fn(&rusqlite::Transaction<'_>, i64) -> Result<(), crate::CityError>;
+    type Change = fn(&booth_database::Transaction<'_>, i64) -> Result<(), crate::CityError>;
     let changes: [Change; 3] = [
         |tx, id| accounts::set_password(tx, id, "x"),
         |tx, id| accounts::close(tx, booth_host::clock::wall(), id),

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use booth_database::{Connection, OpenFlags, OptionalExtension};
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::file_in;
 
@@ -91,7 +91,7 @@ impl Course {
         booth: &str,
         names: &[&str],
         span: Span,
-    ) -> rusqlite::Result<Vec<Point>> {
+    ) -> booth_database::Result<Vec<Point>> {
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
         let db = match &mut *db {
             Some(db) => db,
@@ -129,7 +129,7 @@ impl Course {
                 });
                 Ok(Point {
                     at: row.get(0)?,
-                    values: values.collect::<rusqlite::Result<_>>()?,
+                    values: values.collect::<booth_database::Result<_>>()?,
                 })
             })?
             .collect()

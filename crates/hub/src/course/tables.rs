@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use booth_contract::Health;
-use rusqlite::types::Value;
-use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use booth_database::types::Value;
+use booth_database::{Connection, TransactionBehavior, params_from_iter};
 
 /// How long a statement waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ impl Tables {
         booth: i64,
         at: i64,
         health: &Health,
-    ) -> rusqlite::Result<()> {
+    ) -> booth_database::Result<()> {
         let values = self.names.iter().map(|name| {
             let value = health.get(name).filter(|value| value.is_finite());
             value.map_or(Value::Null, Value::Real)
@@ -76,7 +76,7 @@ impl Tables {
         booth: i64,
         from: i64,
         until: i64,
-    ) -> rusqlite::Result<()> {
+    ) -> booth_database::Result<()> {
         db.prepare_cached(&self.sum_up)?
             .execute([booth, from, until])?;
         Ok(())
@@ -84,7 +84,7 @@ impl Tables {
 }
 
 /// Opens the database for writing, and gives it a column for each value that it has none for.
-pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open(file: &Path) -> booth_database::Result<Connection> {
     let mut db = Connection::open(file)?;
     db.busy_timeout(PATIENCE)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -117,11 +117,11 @@ fn add_columns(
     db: &Connection,
     table: &str,
     wanted: impl Iterator<Item = String>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let there: Vec<String> = db
         .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
         .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     for column in wanted.filter(|column| !there.contains(column)) {
         db.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} REAL"))?;
     }

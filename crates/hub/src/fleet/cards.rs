@@ -1,7 +1,7 @@
 //! Which card is whose: what booths say of the cards that they have, and which clips count because of it (contract §3.3).
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{FleetError, heard, malformed};
 use crate::ingest::is_token;
@@ -63,7 +63,7 @@ pub(crate) fn card_known_at(
     db: &Connection,
     booth: &BoothId,
     card_id: &CardId,
-) -> Result<bool, rusqlite::Error> {
+) -> Result<bool, booth_database::Error> {
     db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2)",
     )?
@@ -78,7 +78,7 @@ pub(crate) fn is_at_home(
     sender: &BoothId,
     booth: &BoothId,
     card_id: &CardId,
-) -> Result<bool, rusqlite::Error> {
+) -> Result<bool, booth_database::Error> {
     let announced: Option<u8> = db
         .prepare_cached("SELECT announced FROM card_at_booth WHERE booth_id = ?1 AND card_id = ?2")?
         .query_row([sender.as_str(), card_id], |row| row.get(0))
@@ -103,7 +103,7 @@ fn holder_but(
     db: &Connection,
     booth: &BoothId,
     card_id: &CardId,
-) -> Result<Option<String>, rusqlite::Error> {
+) -> Result<Option<String>, booth_database::Error> {
     db.prepare_cached("SELECT booth_id FROM booth WHERE card_id = ?1 AND booth_id <> ?2 LIMIT 1")?
         .query_row([card_id, booth.as_str()], |row| row.get(0))
         .optional()
@@ -112,7 +112,7 @@ fn holder_but(
 pub(super) fn current_card(
     db: &Connection,
     booth: &BoothId,
-) -> Result<Option<CardId>, rusqlite::Error> {
+) -> Result<Option<CardId>, booth_database::Error> {
     Ok(db
         .prepare_cached("SELECT card_id FROM booth WHERE booth_id = ?1")?
         .query_row([booth.as_str()], |row| row.get::<_, Option<String>>(0))
@@ -225,7 +225,7 @@ pub(super) fn set_current(
     db: &Connection,
     booth: &BoothId,
     card_id: &CardId,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), booth_database::Error> {
     db.prepare_cached("UPDATE booth SET card_id = ?2 WHERE booth_id = ?1")?
         .execute(params![booth.as_str(), card_id.as_str()])?;
     Ok(())

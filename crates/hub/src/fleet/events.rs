@@ -1,7 +1,7 @@
 //! What happened at a booth, as it says; a flood of events of one kind costs only that kind.
 
+use booth_database::{Connection, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 
 use super::cards::name_card;
 use super::{FleetError, heard, malformed, parsed};
@@ -61,7 +61,7 @@ pub(crate) fn event(
     Ok(())
 }
 
-fn bound_events(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error> {
+fn bound_events(db: &Connection, booth: &BoothId) -> Result<(), booth_database::Error> {
     let mut kinds: Vec<(String, i64)> = db
         .prepare_cached(
             "SELECT kind, count(*) FROM event WHERE booth_id = ?1 GROUP BY kind ORDER BY max(seq) DESC",
@@ -94,7 +94,7 @@ fn bound_events(db: &Connection, booth: &BoothId) -> Result<(), rusqlite::Error>
             "DELETE FROM event WHERE seq IN (
                SELECT seq FROM (
                  SELECT seq, lag(substr(at, 1, 10)) OVER (ORDER BY seq) IS substr(at, 1, 10) AS again
-                 FROM event WHERE booth_id = ?1 AND kind = ?2)
+                 FROM event WHERE booth_id = ?1 AND kind = ?2) AS told
                ORDER BY again DESC, seq LIMIT ?3)",
         )?
         .execute(params![booth.as_str(), kind, before - left])?;

@@ -168,6 +168,7 @@ mod tests {
             dir: dir.clone(),
             max_clip_bytes: 1_000_000,
             root: "booth/1".into(),
+            database: None,
         };
         drop(Store::open(&rules).expect("made"));
         let status = BrokerStatus {

@@ -43,6 +43,8 @@ pub(super) enum Command {
     ///   [store]
     ///   dir = "/var/lib/booth-hub"
     ///   reserve_bytes = 200_000_000     # with less free the hub takes nothing more, and the booths keep their clips
+    ///   # database = "postgres://booth-hub@%2Frun%2Fpostgresql/booth"  # without it a file in dir; docs/hub-store.md
+    ///   # database_password_file = "database-password"
     ///
     ///   [http]
     ///   listen = "127.0.0.1:8080"

@@ -166,6 +166,7 @@ impl Bench {
             dir: dir.to_owned(),
             max_clip_bytes: 1_000_000,
             root: "booth/1".into(),
+            database: None,
         };
         Self(Store::open(&rules).expect("opens"))
     }
@@ -650,7 +651,7 @@ fn a_real_prometheus_scrapes_the_hub_with_its_token() {
 fn a_fleet_that_cannot_be_read_is_told_as_such_and_not_as_one_without_booths() {
     let hub = Running::filled(|_| {});
     let database = crate::store::database_in(&hub.dir());
-    let db = rusqlite::Connection::open(database).expect("opens");
+    let db = booth_database::Connection::open(database).expect("opens");
     db.execute_batch("DROP TABLE card_at_booth")
         .expect("dropped");
     for path in ["/metrics", "/operations", "/operations.csv", "/updates"] {

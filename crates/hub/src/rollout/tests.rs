@@ -368,6 +368,7 @@ fn rollouts_in(dir: &Path) -> (Rollouts, Arc<Mutex<store::BrokerStatus>>) {
         dir: dir.to_owned(),
         max_clip_bytes: 1_000_000,
         root: "booth/1".into(),
+        database: None,
     };
     drop(store::Store::open(&rules).expect("opens"));
     let status = Arc::new(Mutex::new(store::BrokerStatus {

@@ -7,10 +7,10 @@
 use booth_contract::{CardId, ClipId};
 use std::path::Path;
 
+use booth_database::{Connection, Row, TransactionBehavior, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
 
-use super::{StoreError, database_in, fsync, record, rows, schema};
+use super::{StoreError, fsync, record, rows, schema};
 use booth_contract::time::rfc3339;
 
 /// How the sentence about a held clip begins, in what an operator should look at.
@@ -32,11 +32,10 @@ pub enum Accepted {
 /// # Errors
 /// Every error of the file system and the database.
 pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, StoreError> {
-    let path = database_in(dir);
-    if !path.exists() {
+    if !schema::is_there(dir)? {
         return Ok(0);
     }
-    accept_in(&schema::open(&path)?, &dir.join("clips"), wall, what)
+    accept_in(&schema::open_in(dir)?, &dir.join("clips"), wall, what)
 }
 
 /// Marks a clip as a child's, or takes the mark away: nothing that comes out of this hub may publish a child's voice. Answers whether
@@ -45,19 +44,17 @@ pub fn accept(dir: &Path, wall: Timestamp, what: &Accepted) -> Result<u64, Store
 /// # Errors
 /// Every error of the file system and the database.
 pub fn mark_child(dir: &Path, clip_id: &ClipId, is_child: bool) -> Result<bool, StoreError> {
-    let path = database_in(dir);
-    if !path.exists() {
+    if !schema::is_there(dir)? {
         return Ok(false);
     }
-    let db = schema::open(&path)?;
+    let db = schema::open_in(dir)?;
     let clips = dir.join("clips");
-    db.execute_batch("BEGIN IMMEDIATE")?;
+    db.begin(TransactionBehavior::Immediate)?;
     let marked = mark_in(&db, &clips, clip_id, is_child);
-    let end = match &marked {
-        Ok(_) => "COMMIT",
-        Err(_) => "ROLLBACK",
-    };
-    db.execute_batch(end)?;
+    match &marked {
+        Ok(_) => db.commit()?,
+        Err(_) => db.roll_back()?,
+    }
     marked
 }
 
@@ -97,17 +94,17 @@ pub(super) fn accept_in(
     let mut accepted = 0;
     loop {
         // From here on a running hub's next batch waits: what is read of a clip stays true until its record and row are written.
-        db.execute_batch("BEGIN IMMEDIATE")?;
+        db.begin(TransactionBehavior::Immediate)?;
         match accept_some(db, clips, wall, what) {
             Ok(some) => {
-                db.execute_batch("COMMIT")?;
+                db.commit()?;
                 accepted += some;
                 if some == 0 {
                     return Ok(accepted);
                 }
             }
             Err(error) => {
-                let _ = db.execute_batch("ROLLBACK");
+                let _ = db.roll_back();
                 return Err(error);
             }
         }

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use booth_database::Connection;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::Connection;
 use serde::Serialize;
 
 use super::backup_error::BackupError;
@@ -28,7 +28,7 @@ use super::envelopes::BodyFiles;
 use super::private::{self, Newer, Private};
 use super::record::{self, Part};
 use super::withdrawals::EVERYTHING;
-use super::{Progress, StoreError, database_in, fsync, rows, schema};
+use super::{Progress, StoreError, database_in, elsewhere, fsync, rows, schema};
 use crate::ingest::is_clip_id;
 use booth_contract::time::rfc3339;
 use booth_contract::{BodyKind, ClipId};
@@ -79,6 +79,7 @@ pub fn backup(
     wall: Timestamp,
     mut progress: Progress,
 ) -> Result<BackedUp, BackupError> {
+    elsewhere::refuse(dir, elsewhere::BY_PG_DUMP)?;
     let database = database_in(dir);
     if !database.exists() {
         return Err(match fs::metadata(&database) {
@@ -384,7 +385,7 @@ fn snapshot(from: &Path, to: &Path) -> Result<Hashed, BackupError> {
 }
 
 /// How many clips of the earlier database this one has not, although nobody took them back.
-fn missing_since(db: &Connection, before: &Path, private: &Private) -> rusqlite::Result<u64> {
+fn missing_since(db: &Connection, before: &Path, private: &Private) -> booth_database::Result<u64> {
     if !before.exists() {
         return Ok(0);
     }
@@ -403,7 +404,7 @@ fn missing_since(db: &Connection, before: &Path, private: &Private) -> rusqlite:
 }
 
 /// The clips that the database calls withdrawn.
-pub(super) fn withdrawn_in(db: &Connection) -> rusqlite::Result<Vec<ClipId>> {
+pub(super) fn withdrawn_in(db: &Connection) -> booth_database::Result<Vec<ClipId>> {
     let mut withdrawn = db.prepare("SELECT clip_id FROM withdrawn")?;
     let ids = withdrawn.query_map([], |row| row.get::<_, String>(0))?;
     let ids = ids.filter(|id| id.as_ref().map_or(true, |id| is_clip_id(id)));

@@ -13,6 +13,9 @@ pub enum BackupError {
     /// A file, a folder or a database.
     #[error("{0}. The backup before is as it was; run the command again when this is mended")]
     Store(StoreError),
+    /// The rows are no file.
+    #[error(transparent)]
+    Elsewhere(StoreError),
     /// No room.
     #[error(
         "there is no room for {}: make room on its disk, or name a folder on a larger one, and run it again. What was whole before is as it was",
@@ -90,6 +93,7 @@ impl From<StoreError> for BackupError {
             {
                 Self::NotAllowed(path)
             }
+            error @ StoreError::Elsewhere { .. } => Self::Elsewhere(error),
             StoreError::InUse(path) => Self::Busy(path),
             error => Self::Store(error),
         }
@@ -98,8 +102,8 @@ impl From<StoreError> for BackupError {
 
 impl BackupError {
     /// A fault of the database in this file.
-    pub(super) fn of_database(path: &Path, error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly};
+    pub(super) fn of_database(path: &Path, error: booth_database::Error) -> Self {
+        use booth_database::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly};
         match error.sqlite_error_code() {
             Some(DiskFull) => Self::Full(path.to_owned()),
             Some(CannotOpen | PermissionDenied | ReadOnly) => Self::NotAllowed(path.to_owned()),

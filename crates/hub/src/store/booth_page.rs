@@ -2,8 +2,8 @@
 //!
 //! Owns: the questions about one booth that the fleet's page does not ask. Never does: write.
 
+use booth_database::Connection;
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::history;
 use super::views::{StoreViews, locked};
@@ -25,7 +25,7 @@ impl StoreViews {
         &self,
         now: Timestamp,
         booth_id: &str,
-    ) -> rusqlite::Result<Option<BoothPage>> {
+    ) -> booth_database::Result<Option<BoothPage>> {
         let fleet = self.read_fleet(now)?;
         let is_it = |id: &str| id == booth_id;
         let found = fleet
@@ -67,7 +67,7 @@ impl StoreViews {
     }
 }
 
-fn cards(db: &Connection, booth_id: &str) -> rusqlite::Result<Vec<CardView>> {
+fn cards(db: &Connection, booth_id: &str) -> booth_database::Result<Vec<CardView>> {
     let mut statement = db.prepare_cached(
         "SELECT card_id, first_seen, last_seen, last_clip_no, announced > 0,
            card_id IS (SELECT card_id FROM booth WHERE booth.booth_id = card_at_booth.booth_id)
@@ -86,7 +86,7 @@ fn cards(db: &Connection, booth_id: &str) -> rusqlite::Result<Vec<CardView>> {
     cards.collect()
 }
 
-fn machines(db: &Connection, booth_id: &str) -> rusqlite::Result<Vec<MachineView>> {
+fn machines(db: &Connection, booth_id: &str) -> booth_database::Result<Vec<MachineView>> {
     let mut statement = db.prepare_cached(
         "SELECT hw_serial, last_birth FROM machine_at_booth WHERE booth_id = ?1 ORDER BY last_birth DESC LIMIT ?2",
     )?;

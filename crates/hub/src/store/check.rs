@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use booth_database::Connection;
 use serde::Serialize;
 
 use super::apart;
@@ -107,11 +107,11 @@ pub(super) fn look(
     let clips = dir.join("clips");
     let private = Private::beside(dir);
     let path = database_in(dir);
-    let db = match read_database(&path) {
+    let db = match read_database(dir) {
         Ok(db) => Some(db),
         Err(error @ StoreError::Version { .. }) => return Err(error),
         Err(error) => {
-            let why = match path.exists() {
+            let why = match schema::is_there(dir)? {
                 true => error.to_string(),
                 false => "there is no database".to_owned(),
             };
@@ -154,13 +154,16 @@ pub(super) fn look(
     Ok(checked)
 }
 
-fn read_database(path: &Path) -> Result<Connection, StoreError> {
-    let db = schema::open_for_reading(path)?;
+fn read_database(dir: &Path) -> Result<Connection, StoreError> {
+    let db = schema::open_in_for_reading(dir)?;
     schema::is_of_this_version(&db)?;
     Ok(db)
 }
 
 fn faults(db: &Connection) -> Result<Vec<String>, StoreError> {
+    if !db.is_sqlite() {
+        return Ok(Vec::new());
+    }
     let said: Vec<String> = db
         .prepare("PRAGMA quick_check(10)")?
         .query_map([], |row| row.get(0))?

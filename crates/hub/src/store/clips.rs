@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use booth_database::{OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
 
 use super::accept::HELD;
 use super::apart::{self, Aside};
@@ -919,9 +919,17 @@ impl Store {
         let Manifest {
             clip_id, sha256, ..
         } = &offer.manifest;
+        // It is the newest one now, wherever it stood.
+        self.db
+            .prepare_cached("DELETE FROM offer WHERE clip_id = ?1 AND sender = ?2 AND sha256 = ?3")?
+            .execute(params![
+                clip_id.as_str(),
+                sender.as_str(),
+                sha256.as_deref()
+            ])?;
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO offer (clip_id, sender, sha256, at, manifest, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO offer (clip_id, sender, sha256, at, manifest, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![clip_id.as_str(), sender.as_str(), sha256.as_deref(), rfc3339(wall), offer.raw,
                 offer.receipt.as_ref().map(ReceiptMark::as_str)])?;

@@ -6,10 +6,10 @@
 //! causes is bounded however much is stored: a boot's pair may change a few times, each change corrects a clip once, and one event
 //! corrects a thousand clips at most; the same event sent again goes on with the rest.
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
 use super::{Store, StoreError};
@@ -106,9 +106,13 @@ impl Store {
         step: &ClockStep,
         changes: u32,
     ) -> Result<(), StoreError> {
+        // It is the newest one now, wherever it stood.
+        self.db
+            .prepare_cached("DELETE FROM boot_clock WHERE booth_id = ?1 AND boot_id = ?2")?
+            .execute([booth.as_str(), step.boot_id.as_str()])?;
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO boot_clock (booth_id, boot_id, wall_minus_mono_ms, changes, is_done)
+                "INSERT INTO boot_clock (booth_id, boot_id, wall_minus_mono_ms, changes, is_done)
                  VALUES (?1, ?2, ?3, ?4, 0)",
             )?
             .execute(params![
@@ -192,7 +196,7 @@ pub(super) fn spoken(
     manifest: &Manifest,
     received_at: Timestamp,
     zone: &TimeZone,
-) -> rusqlite::Result<Spoken> {
+) -> booth_database::Result<Spoken> {
     let day_of = |at: Timestamp| at.to_zoned_datetime(zone.clone()).date();
     let is_synced = manifest.clock_synced == Some(1);
     let started = manifest

@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use booth_database::{Connection, TransactionBehavior, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 
 use super::private::{Private, Source, Waiting};
 use super::record::{self, Part};
@@ -69,7 +69,7 @@ impl StoreCopy {
             .prepare("SELECT clip_id FROM kept")?
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        self.db.begin(TransactionBehavior::Immediate)?;
         for path in record::all(&self.clips) {
             let path = path?;
             let Some((clip_id, Part::Record)) = record::named(&path) else {
@@ -96,7 +96,7 @@ impl StoreCopy {
         for clip_id in &gone {
             rows::forget(&self.db, &ClipId::from(clip_id.as_str()))?;
         }
-        self.db.execute_batch("COMMIT")?;
+        self.db.commit()?;
         let clips = self
             .db
             .query_row("SELECT count(*) FROM kept", [], |row| row.get(0))?;

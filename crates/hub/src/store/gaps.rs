@@ -5,7 +5,7 @@
 use booth_contract::CardId;
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use booth_database::Connection;
 
 use crate::view::{GapView, Listed};
 
@@ -57,18 +57,25 @@ impl Missing {
 }
 
 /// The gaps of every card.
-pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
-    // A card is audited at the booth where it was heard last.
+pub(super) fn gaps(db: &Connection) -> booth_database::Result<Listed<GapView>> {
+    // A card is audited at the booth where it was heard last. SQLite takes the row that has the greatest one.
+    let (newest, greatest, by) = match db.is_sqlite() {
+        true => ("card_at_booth", ", max(c.last_seen)", "GROUP BY c.card_id"),
+        false => (
+            "(SELECT DISTINCT ON (card_id) * FROM card_at_booth ORDER BY card_id, last_seen DESC)",
+            "",
+            "",
+        ),
+    };
     let mut cards: Vec<CardNumbers> = db
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT c.card_id, c.booth_id, c.last_seen, booth.card_id IS c.card_id,
                coalesce(c.last_clip_no, 0), c.oldest_clip_no_kept, c.spool_clips IS 0,
                max(coalesce((SELECT max(clip_no) FROM clip WHERE clip.card_id = c.card_id), 0),
-                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0)),
-               max(c.last_seen)
-             FROM card_at_booth c LEFT JOIN booth ON booth.booth_id = c.booth_id
-             GROUP BY c.card_id ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
-        )?
+                 coalesce((SELECT max(clip_no) FROM withdrawn w WHERE w.card_id = c.card_id), 0)){greatest}
+             FROM {newest} AS c LEFT JOIN booth ON booth.booth_id = c.booth_id
+             {by} ORDER BY c.booth_id, c.last_seen DESC, c.card_id",
+        ))?
         .query_map([], |row| {
             Ok(CardNumbers {
                 card_id: row.get::<_, String>(0)?.into(),
@@ -82,7 +89,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
                 ..CardNumbers::default()
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     let places: HashMap<CardId, usize> = cards
         .iter()
         .enumerate()
@@ -93,7 +100,7 @@ pub(super) fn gaps(db: &Connection) -> rusqlite::Result<Listed<GapView>> {
            SELECT card_id, clip_no,
              lag(clip_no, 1, 0) OVER (PARTITION BY card_id ORDER BY clip_no) AS before FROM (
                SELECT card_id, clip_no FROM clip UNION ALL
-               SELECT card_id, clip_no FROM withdrawn WHERE clip_no IS NOT NULL))
+               SELECT card_id, clip_no FROM withdrawn WHERE clip_no IS NOT NULL) AS number) AS hole
          WHERE clip_no > before + 1",
     )?;
     let mut holes = statement.query([])?;

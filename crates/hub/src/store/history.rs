@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use rusqlite::{Connection, params};
+use booth_database::{Connection, params};
 
-use super::{StoreError, database_in, schema};
+use super::{StoreError, schema};
 use crate::view::Listed;
 use booth_contract::BoothId;
 
@@ -30,7 +30,7 @@ pub struct Happened {
 /// # Errors
 /// A database that is missing, of another version, or cannot be read.
 pub fn history(dir: &Path, booth: &BoothId) -> Result<Vec<Happened>, StoreError> {
-    let db = schema::open_for_reading(&database_in(dir))?;
+    let db = schema::open_in_for_reading(dir)?;
     schema::is_of_this_version(&db)?;
     Ok(read(&db, booth.as_str(), "1", i64::MAX)?)
 }
@@ -40,7 +40,7 @@ pub(super) fn latest(
     db: &Connection,
     booth: &str,
     limit: usize,
-) -> rusqlite::Result<Listed<Happened>> {
+) -> booth_database::Result<Listed<Happened>> {
     let total = db
         .prepare_cached(
             "SELECT (SELECT count(*) FROM alert WHERE booth_id = ?1) + (SELECT count(*) FROM alert_history WHERE booth_id = ?1)
@@ -53,7 +53,12 @@ pub(super) fn latest(
     })
 }
 
-fn read(db: &Connection, booth: &str, order: &str, limit: i64) -> rusqlite::Result<Vec<Happened>> {
+fn read(
+    db: &Connection,
+    booth: &str,
+    order: &str,
+    limit: i64,
+) -> booth_database::Result<Vec<Happened>> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT said_at, 'raised', id, severity || ': ' || text || ' (since ' || since || ')'
            FROM alert WHERE booth_id = ?1

@@ -8,8 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use booth_database::Connection;
 use booth_host::same_files::SameFiles;
-use rusqlite::Connection;
 
 use super::record;
 use super::{StoreError, fsync};
@@ -120,6 +120,11 @@ impl Watch {
         Self(SameFiles::of(
             SQLITE_FILES.map(|suffix| beside(database, suffix)),
         ))
+    }
+
+    /// Nothing to watch: the database is no file here.
+    pub(super) fn of_nothing() -> Self {
+        Self(SameFiles::of([]))
     }
 
     /// Fails if one of the files is gone or was replaced: commits then go into a file that no start will find.

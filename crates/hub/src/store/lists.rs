@@ -3,7 +3,7 @@
 //! Owns: the lists' order, and one page of each from a place on. Never does: write.
 
 use booth_contract::reading;
-use rusqlite::{Connection, Row, params};
+use booth_database::{Connection, Row, params};
 use serde::Deserialize;
 
 use crate::view::{ClipView, Cursor, Place, RefusedView};
@@ -15,7 +15,7 @@ pub(super) struct List<T> {
     rows: &'static str,
     /// The columns that a cursor's time and id are compared with.
     order: (&'static str, &'static str),
-    entry: fn(&Row<'_>) -> rusqlite::Result<T>,
+    entry: fn(&Row<'_>) -> booth_database::Result<T>,
 }
 
 /// Spoken answers.
@@ -43,7 +43,7 @@ impl<T> List<T> {
         db: &Connection,
         limit: usize,
         place: &Place,
-    ) -> rusqlite::Result<Vec<T>> {
+    ) -> booth_database::Result<Vec<T>> {
         let (cursor, way, compared) = match place {
             Place::Newest => (None, "DESC", ""),
             Place::OlderThan(cursor) => (Some(cursor), "DESC", "<"),
@@ -62,7 +62,7 @@ impl<T> List<T> {
             None => statement.query_map([most], self.entry)?,
             Some(cursor) => statement.query_map(params![most, cursor.at, cursor.id], self.entry)?,
         };
-        let mut page: Vec<T> = found.collect::<rusqlite::Result<_>>()?;
+        let mut page: Vec<T> = found.collect::<booth_database::Result<_>>()?;
         if matches!(place, Place::NewerThan(_)) {
             if page.len() < limit {
                 return self.page(db, limit, &Place::Newest);
@@ -73,13 +73,17 @@ impl<T> List<T> {
     }
 
     /// How many entries there are.
-    pub(super) fn total(&self, db: &Connection) -> rusqlite::Result<u64> {
+    pub(super) fn total(&self, db: &Connection) -> booth_database::Result<u64> {
         db.prepare_cached(&format!("SELECT count(*) {}", self.rows))?
             .query_row([], |row| row.get(0))
     }
 
     /// How many entries are newer than this one.
-    pub(super) fn newer_than(&self, db: &Connection, cursor: &Cursor) -> rusqlite::Result<u64> {
+    pub(super) fn newer_than(
+        &self,
+        db: &Connection,
+        cursor: &Cursor,
+    ) -> booth_database::Result<u64> {
         let (rows, (at, id)) = (self.rows, self.order);
         db.prepare_cached(&format!(
             "SELECT count(*) {rows} AND ({at}, {id}) > (?1, ?2)"
@@ -88,7 +92,7 @@ impl<T> List<T> {
     }
 }
 
-fn refused_from(row: &Row<'_>) -> rusqlite::Result<RefusedView> {
+fn refused_from(row: &Row<'_>) -> booth_database::Result<RefusedView> {
     let (at, reason, times): (String, String, u64) = (row.get(0)?, row.get(3)?, row.get(4)?);
     let id: i64 = row.get(5)?;
     Ok(RefusedView {
@@ -114,7 +118,7 @@ struct Keys {
     key_ids: Vec<String>,
 }
 
-fn clip_from(row: &Row<'_>) -> rusqlite::Result<ClipView> {
+fn clip_from(row: &Row<'_>) -> booth_database::Result<ClipView> {
     Ok(ClipView {
         clip_id: row.get::<_, String>(0)?.into(),
         booth_id: row.get(1)?,

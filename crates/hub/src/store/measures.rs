@@ -7,10 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use booth_database::Connection;
 
 use super::private::Private;
-use super::{Room, StoreError, database_in, schema};
+use super::{Room, StoreError, schema};
 use booth_contract::Health;
 
 /// Most booths that are told: as many as the hub keeps.
@@ -46,6 +46,11 @@ pub(crate) struct Free {
     pub(crate) is_enough: bool,
 }
 
+/// How many bytes a namespace of PostgreSQL has, with its indexes.
+const BYTES_AT_POSTGRESQL: &str =
+    "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ?1 AND c.relkind = 'r'";
+
 /// See the module's comment.
 #[derive(Debug)]
 pub(crate) struct Measurer {
@@ -61,7 +66,7 @@ impl Measurer {
     /// A database that cannot be opened.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            db: schema::open_for_reading(&database_in(dir))?,
+            db: schema::open_in_for_reading(dir)?,
             dir: dir.to_owned(),
             private: Private::beside(dir),
         })
@@ -71,7 +76,7 @@ impl Measurer {
     ///
     /// # Errors
     /// A database that does not answer.
-    pub(crate) fn measure(&self) -> rusqlite::Result<Measures> {
+    pub(crate) fn measure(&self) -> booth_database::Result<Measures> {
         let mut measures = Measures {
             disputed_files: files_in(&self.dir.join("disputed")),
             withdrawals_waiting: self.private.waiting_number(),
@@ -112,6 +117,12 @@ impl Measurer {
 
     /// The database of this name and SQLite's log beside it.
     fn bytes_of(&self, name: &str) -> u64 {
+        if !self.db.is_sqlite() && name == "hub" {
+            let asked = self
+                .db
+                .query_row(BYTES_AT_POSTGRESQL, [name], |row| row.get(0));
+            return asked.unwrap_or(0);
+        }
         let of = |end: &str| fs::metadata(self.dir.join(format!("{name}.sqlite{end}")));
         ["", "-wal"]
             .into_iter()

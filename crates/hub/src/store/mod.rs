@@ -23,6 +23,7 @@ mod clips;
 mod clocks;
 pub(crate) mod codes;
 pub(crate) mod copy;
+mod elsewhere;
 mod envelopes;
 pub(crate) mod gaps;
 mod history;
@@ -50,14 +51,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use booth_database::elsewhere::Elsewhere;
+use booth_database::{Connection, TransactionBehavior};
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 pub use accept::{Accepted, accept, mark_child};
 pub use backup::{BackedUp, backup};
 pub use backup_error::BackupError;
 pub use check::{Checked, Finding, Progress, check};
 pub use codes::{CodesError, Counts, MOST_CODES, Taken, VoteCodes};
+pub use elsewhere::agrees;
 pub use envelopes::BodyFiles;
 pub use history::{Happened, history};
 pub use imports::{Brought, Took};
@@ -113,7 +116,7 @@ pub enum StoreError {
     },
     /// The database.
     #[error("the database failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] booth_database::Error),
     /// A newer hub was here.
     #[error(
         "the database has version {found}, this program knows {known}: start the {}",
@@ -183,6 +186,34 @@ pub enum StoreError {
         /// How many must be.
         wanted: u64,
     },
+    /// The rows are in PostgreSQL, and the configuration says otherwise.
+    #[error(
+        "what is known of the clips in {} is in {database}: name that as [store] database in hub.toml",
+        dir.display()
+    )]
+    MovedAway {
+        /// The folder.
+        dir: PathBuf,
+        /// What its note says.
+        database: String,
+    },
+    /// The rows are beside the clips, and the configuration names PostgreSQL.
+    #[error(
+        "{} has its database beside its clips, and [store] database names PostgreSQL: take that line away, or begin with a new folder",
+        .0.display()
+    )]
+    NotMoved(PathBuf),
+    /// Something that is done with a database's file.
+    #[error("what is known of the clips is in {database}, and not in a file: {instead}")]
+    Elsewhere {
+        /// What the folder's note says.
+        database: String,
+        /// What to use.
+        instead: &'static str,
+    },
+    /// The address of PostgreSQL cannot be used.
+    #[error("[store] database {0}")]
+    Address(String),
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
     InUse(PathBuf),
@@ -216,6 +247,9 @@ impl StoreError {
                 | Self::OtherClips(_)
                 | Self::Damaged { .. }
                 | Self::Version { .. }
+                | Self::MovedAway { .. }
+                | Self::NotMoved(_)
+                | Self::Address(_)
         )
     }
 
@@ -230,8 +264,8 @@ impl StoreError {
 }
 
 /// Whether SQLite says that the file is no database, or a damaged one.
-fn is_broken(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+fn is_broken(error: &booth_database::Error) -> bool {
+    use booth_database::ErrorCode::{DatabaseCorrupt, NotADatabase};
     matches!(
         error.sqlite_error_code(),
         Some(DatabaseCorrupt | NotADatabase)
@@ -275,6 +309,8 @@ pub struct StoreRules {
     pub max_clip_bytes: u64,
     /// Topic root.
     pub root: String,
+    /// The database of PostgreSQL in which the rows are; without it they are in a file in the folder.
+    pub database: Option<Elsewhere>,
 }
 
 /// Everything the hub keeps; see the module's comment.
@@ -336,21 +372,14 @@ impl Store {
         let is_new = !dir.exists();
         let clips = dir.join("clips");
         for folder in [dir, &clips] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(|e| StoreError::file("creating", folder, e))?;
+            make_private_folder(folder)?;
         }
         let lock = lock(dir)?;
-        let database = database_in(dir);
-        let mut watch = Watch::begin(&database);
-        identity::refuse_to_begin_anew(&database, &clips)?;
-        let db = schema::open(&database)?;
-        watch.look()?;
-        identity::belong_together(&db, &database, &clips)
-            .and_then(|()| identity::look_after_a_fault(&db, &database))
-            .map_err(|error| error.of_database(&database))?;
+        elsewhere::bind(dir, rules.database.as_ref())?;
+        let (db, watch) = match &rules.database {
+            None => open_file(dir, &clips)?,
+            Some(_) => open_elsewhere(dir, &clips)?,
+        };
         let staging = Staging::open(dir.join("staging"))?;
         let disk = File::open(&clips).map_err(|e| StoreError::file("opening", &clips, e))?;
         // A folder in `clips/` may have been made before a power cut, and never synced.
@@ -608,7 +637,7 @@ impl Store {
         self.sync_files()?;
         self.pass(Point::AfterSync)?;
         if self.in_transaction {
-            self.db.execute_batch("COMMIT")?;
+            self.db.commit()?;
             self.in_transaction = false;
             self.pass(Point::AfterCommit)?;
         }
@@ -687,7 +716,7 @@ impl Store {
         self.found_files.clear();
         if std::mem::take(&mut self.in_transaction)
             && !self.db.is_autocommit()
-            && let Err(error) = self.db.execute_batch("ROLLBACK")
+            && let Err(error) = self.db.roll_back()
         {
             log::error!("the database could not roll back: {error}");
         }
@@ -772,7 +801,7 @@ impl Store {
 
     fn begin(&mut self) -> Result<(), StoreError> {
         if !self.in_transaction {
-            self.db.execute_batch("BEGIN IMMEDIATE")?;
+            self.db.begin(TransactionBehavior::Immediate)?;
             self.in_transaction = true;
         }
         Ok(())
@@ -826,6 +855,39 @@ fn kind_of(topic: &Topic) -> &'static str {
     }
 }
 
+/// Opens the database beside the clips, and sees that it is theirs.
+fn open_file(dir: &Path, clips: &Path) -> Result<(Connection, Watch), StoreError> {
+    let database = database_in(dir);
+    let mut watch = Watch::begin(&database);
+    identity::refuse_to_begin_anew(&database, clips)?;
+    let db = schema::open(&database)?;
+    watch.look()?;
+    identity::belong_together(&db, &database, clips)
+        .and_then(|()| identity::look_after_a_fault(&db, &database))
+        .map_err(|error| error.of_database(&database))?;
+    Ok((db, watch))
+}
+
+/// Connects to the rows of these clips, for this process alone.
+fn open_elsewhere(dir: &Path, clips: &Path) -> Result<(Connection, Watch), StoreError> {
+    let db = schema::open_in(dir)?;
+    let address = db.address().map(ToString::to_string);
+    let address = PathBuf::from(address.unwrap_or_default());
+    if !db.hold("store")? {
+        return Err(StoreError::InUse(address));
+    }
+    identity::belong_together(&db, &address, clips)?;
+    Ok((db, Watch::of_nothing()))
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), StoreError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| StoreError::file("creating", folder, e))
+}
+
 /// Locks the store for this process, until the returned file is dropped.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
@@ -842,11 +904,10 @@ pub(crate) fn database_in(dir: &Path) -> PathBuf {
 
 /// Removes a retired booth's rows while a hub may be running; answers the ids of its alerts.
 pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreError> {
-    let path = database_in(dir);
-    if !path.exists() {
+    if !schema::is_there(dir)? {
         return Ok(Vec::new());
     }
-    let db = schema::open(&path)?;
+    let db = schema::open_in(dir)?;
     let alerts = fleet::alerts_of(&db, booth)?;
     fleet::forget(&db, booth.as_str())?;
     course::forget(dir, booth)?;
@@ -892,12 +953,35 @@ fn fsync(path: &Path) -> Result<(), StoreError> {
         .map_err(|e| StoreError::file("fsyncing", path, e))
 }
 
+/// Whether the store in this folder has a database.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub(crate) fn is_there(dir: &Path) -> Result<bool, StoreError> {
+    schema::is_there(dir)
+}
+
+/// What differs between a database and one that was made anew in its place, or restored.
+///
+/// # Errors
+/// A file that is gone, and PostgreSQL's.
+pub(crate) fn place_of(db: &Connection, dir: &Path) -> Result<u64, StoreError> {
+    use std::os::unix::fs::MetadataExt;
+    if !db.is_sqlite() {
+        let of_namespace = "SELECT oid FROM pg_namespace WHERE nspname = ?1";
+        return Ok(db.query_row(of_namespace, [elsewhere::NAMESPACE], |row| row.get(0))?);
+    }
+    let path = database_in(dir);
+    let file = fs::metadata(&path).map_err(|e| StoreError::file("looking at", &path, e))?;
+    Ok(file.ino())
+}
+
 /// The database of the store in this folder, for whoever only reads.
 ///
 /// # Errors
 /// A database that cannot be opened.
-pub(crate) fn open_for_reading(dir: &Path) -> Result<rusqlite::Connection, StoreError> {
-    schema::open_for_reading(&database_in(dir))
+pub(crate) fn open_for_reading(dir: &Path) -> Result<booth_database::Connection, StoreError> {
+    schema::open_in_for_reading(dir)
 }
 
 #[cfg(test)]

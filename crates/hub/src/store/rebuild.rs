@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use booth_database::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::apart::rename_new;
@@ -20,7 +20,7 @@ use super::check::Progress;
 use super::identity::{SQLITE_FILES, beside, set_mark};
 use super::private::Private;
 use super::record::{self, Part};
-use super::{OWN_SENDERS, StoreError, database_in, fsync, rows, schema};
+use super::{OWN_SENDERS, StoreError, database_in, elsewhere, fsync, rows, schema};
 use crate::fleet::{self, FleetError};
 
 /// Tables whose content is in no file, and is taken over from the previous database if that can be read.
@@ -65,6 +65,7 @@ pub struct Rebuilt {
 /// # Errors
 /// A hub that is running, and every error of the file system and the database.
 pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError> {
+    elsewhere::refuse(dir, elsewhere::BY_PG_RESTORE)?;
     let _lock = super::lock(dir)?;
     let database = database_in(dir);
     let clips = dir.join("clips");
@@ -84,7 +85,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     };
     let zone = jiff::tz::TimeZone::system();
     let private = Private::beside(dir);
-    db.execute_batch("BEGIN IMMEDIATE")?;
+    db.begin(TransactionBehavior::Immediate)?;
     for (clip_id, tombstone) in private.tombstones()? {
         db.prepare_cached(
             "INSERT OR REPLACE INTO withdrawn (clip_id, at, card_id, clip_no, sha256) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -131,12 +132,12 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     }
     // Sealed receipts and old envelopes are looked for by the next start.
     db.execute("UPDATE store SET has_records = 1", [])?;
-    db.execute_batch("COMMIT")?;
+    db.commit()?;
     fs::create_dir_all(&clips).map_err(|e| StoreError::file("creating", &clips, e))?;
     set_mark(&db, &clips)?;
     // SQLite's log is written into the database's file, so that the file is whole by itself.
     schema::empty_log(&db)?;
-    db.close().map_err(|(_, error)| error)?;
+    db.close()?;
     fsync(&new)?;
     give_to_the_owner(dir, [&new, &clips.join(".store")])?;
     // From here on a hub or a command that finds no database finds the new one.
@@ -215,7 +216,7 @@ fn carry_over(db: &Connection, before: &Path) -> bool {
             before.display()
         );
         if !db.is_autocommit() {
-            let _ = db.execute_batch("ROLLBACK");
+            let _ = db.roll_back();
         }
     }
     let _ = db.execute_batch("DETACH old");

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{StoreError, database_in, schema};
+use super::{StoreError, schema};
 use booth_contract::{BoothId, ConfigReport, reading};
 
 /// Every booth that was heard and not forgotten, with its last report. None where there is no database yet.
@@ -13,11 +13,10 @@ use booth_contract::{BoothId, ConfigReport, reading};
 /// # Errors
 /// A database that cannot be read.
 pub fn config_reports(dir: &Path) -> Result<BTreeMap<BoothId, Option<ConfigReport>>, StoreError> {
-    let path = database_in(dir);
-    if !path.is_file() {
+    if !schema::is_there(dir)? {
         return Ok(BTreeMap::new());
     }
-    let db = schema::open_for_reading(&path)?;
+    let db = schema::open_in_for_reading(dir)?;
     let mut asked = db.prepare("SELECT booth_id, config FROM booth")?;
     let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut reports = BTreeMap::new();
@@ -36,11 +35,10 @@ pub fn config_reports(dir: &Path) -> Result<BTreeMap<BoothId, Option<ConfigRepor
 /// # Errors
 /// A database that cannot be read.
 pub fn introduced(dir: &Path) -> Result<BTreeSet<BoothId>, StoreError> {
-    let path = database_in(dir);
-    if !path.is_file() {
+    if !schema::is_there(dir)? {
         return Ok(BTreeSet::new());
     }
-    let db = schema::open_for_reading(&path)?;
+    let db = schema::open_in_for_reading(dir)?;
     let mut asked = db.prepare("SELECT booth_id FROM booth WHERE birth IS NOT NULL")?;
     let rows = asked.query_map([], |row| row.get::<_, String>(0))?;
     let names: Vec<String> = rows.collect::<Result<_, _>>()?;

@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use booth_database::Connection;
 use serde::Serialize;
 
 use super::backup::{is_as_written, withdrawn_in};
@@ -20,7 +20,9 @@ use super::backup_error::BackupError;
 use super::backup_files::{Copier, Layout, SCHEMA, copy_all, each_envelope};
 use super::private::{self, Newer, Private};
 use super::record::{self, Part};
-use super::{Checked, Progress, Store, StoreError, StoreRules, check, database_in, fsync, rows};
+use super::{
+    Checked, Progress, Store, StoreError, StoreRules, check, database_in, elsewhere, fsync, rows,
+};
 use super::{lock, schema};
 use booth_contract::ClipId;
 
@@ -69,6 +71,9 @@ pub fn restore(
         is_as_written(&databases.join("city.sqlite"), city)?;
     }
     let dir = &rules.dir;
+    if let Some(noted) = &rules.database {
+        return Err(elsewhere::refused(noted, elsewhere::BY_PG_RESTORE).into());
+    }
     let lock = enter(dir)?;
     let private = Private::beside(dir);
     let mut copier = Copier::to(dir)?;

@@ -2,9 +2,9 @@
 //!
 //! Owns: how a manifest becomes a row, from the broker or from a record. Never does: touch a file, begin or commit.
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::clocks;
 use super::codes::Verdict;
@@ -131,11 +131,10 @@ impl Known {
 
 const COLUMNS: &str = "clip_id, sha256, bytes, kind, body, sender, received_at, manifest, held, lost, receipt, rest_bytes, rest_sha256, child, code";
 
-fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
+fn known_from(row: &booth_database::Row<'_>) -> booth_database::Result<Known> {
     let sender: String = row.get(5)?;
-    let sender = BoothId::parse(&sender).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, error.into())
-    })?;
+    let sender =
+        BoothId::parse(&sender).map_err(|error| booth_database::Error::unreadable(5, error))?;
     let body: Option<String> = row.get(4)?;
     Ok(Known {
         clip_id: row.get::<_, String>(0)?.into(),
@@ -166,7 +165,7 @@ fn known_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Known> {
 }
 
 /// The clip of this id.
-pub(super) fn known(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<Option<Known>> {
+pub(super) fn known(db: &Connection, clip_id: &ClipId) -> booth_database::Result<Option<Known>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM kept WHERE clip_id = ?1"))?
         .query_row([clip_id.as_str()], known_from)
         .optional()
@@ -177,7 +176,7 @@ pub(super) fn known_after(
     db: &Connection,
     clip_id: &ClipId,
     limit: usize,
-) -> rusqlite::Result<Vec<Known>> {
+) -> booth_database::Result<Vec<Known>> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM kept WHERE clip_id > ?1 ORDER BY clip_id LIMIT ?2"
     ))?
@@ -212,7 +211,7 @@ pub(super) struct NewRow<'a> {
 }
 
 /// Writes a row. Fails if the clip has one: a stored clip is never replaced.
-pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> rusqlite::Result<()> {
+pub(super) fn insert(db: &Connection, new: &NewRow<'_>) -> booth_database::Result<()> {
     let manifest = new.manifest;
     let consent = manifest.consent.as_ref();
     let when = clocks::spoken(db, new.sender, manifest, new.received_at, new.zone)?;
@@ -276,7 +275,7 @@ pub(super) fn from_record(
     record: &Record,
     manifest: &Manifest,
     is_lost: bool,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     let received_at = record.received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let sender = &record.sender;
     let is_held = record.waits_for_a_look();
@@ -299,7 +298,11 @@ pub(super) fn from_record(
 }
 
 /// Notes whether a clip's body is missing; a sender that offers a missing body is asked for it.
-pub(super) fn set_lost(db: &Connection, clip_id: &ClipId, is_lost: bool) -> rusqlite::Result<()> {
+pub(super) fn set_lost(
+    db: &Connection,
+    clip_id: &ClipId,
+    is_lost: bool,
+) -> booth_database::Result<()> {
     db.prepare_cached("UPDATE kept SET lost = ?2 WHERE clip_id = ?1")?
         .execute(params![clip_id.as_str(), is_lost])?;
     Ok(())
@@ -310,7 +313,7 @@ pub(super) fn set_at_rest(
     db: &Connection,
     clip_id: &ClipId,
     at_rest: Option<&AtRest>,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     db.prepare_cached("UPDATE kept SET rest_bytes = ?2, rest_sha256 = ?3 WHERE clip_id = ?1")?
         .execute(params![
             clip_id.as_str(),
@@ -321,7 +324,7 @@ pub(super) fn set_at_rest(
 }
 
 /// Counts a held clip from now on; answers whether there was one.
-pub(super) fn accept(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<bool> {
+pub(super) fn accept(db: &Connection, clip_id: &ClipId) -> booth_database::Result<bool> {
     let changed = db
         .prepare_cached("UPDATE kept SET held = 0 WHERE clip_id = ?1 AND held = 1")?
         .execute([clip_id.as_str()])?;
@@ -329,14 +332,14 @@ pub(super) fn accept(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<bool
 }
 
 /// Removes the row of a clip whose files were moved to `disputed`.
-pub(super) fn forget(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<()> {
+pub(super) fn forget(db: &Connection, clip_id: &ClipId) -> booth_database::Result<()> {
     db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1")?
         .execute([clip_id.as_str()])?;
     Ok(())
 }
 
 /// Removes the row of a number that was given up: its words have come.
-pub(super) fn forget_void(db: &Connection, clip_id: &ClipId) -> rusqlite::Result<()> {
+pub(super) fn forget_void(db: &Connection, clip_id: &ClipId) -> booth_database::Result<()> {
     db.prepare_cached("DELETE FROM kept WHERE clip_id = ?1 AND kind = 'void'")?
         .execute([clip_id.as_str()])?;
     Ok(())
@@ -346,7 +349,7 @@ pub(super) fn forget_void(db: &Connection, clip_id: &ClipId) -> rusqlite::Result
 pub(super) fn of_same_number(
     db: &Connection,
     manifest: &Manifest,
-) -> rusqlite::Result<Option<ClipId>> {
+) -> booth_database::Result<Option<ClipId>> {
     db.prepare_cached(
         "SELECT clip_id FROM kept WHERE card_id = ?1 AND clip_no = ?2 AND clip_id <> ?3",
     )?
@@ -369,10 +372,10 @@ pub(crate) fn show_operator(
     clip_id: &ClipId,
     reason: &str,
     rank: Rank,
-) -> rusqlite::Result<()> {
+) -> booth_database::Result<()> {
     db.prepare_cached(
         "INSERT INTO refused (booth_id, clip_id, reason, at, times, rank) VALUES (?1, ?2, ?3, ?4, 1, ?5)
-         ON CONFLICT DO UPDATE SET at = excluded.at, times = times + 1, rank = excluded.rank",
+         ON CONFLICT (booth_id, clip_id, reason) DO UPDATE SET at = excluded.at, times = refused.times + 1, rank = excluded.rank",
     )?
     .execute(params![
         sender.as_str(),

@@ -6,9 +6,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use booth_database::elsewhere::{connect, of};
+use booth_database::postgres::Role;
+use booth_database::shape::{self, ShapeError};
+use booth_database::{Connection, OpenFlags};
 
-use super::StoreError;
+use super::elsewhere::NAMESPACE;
+use super::{StoreError, database_in};
 
 /// Version of the tables, kept in `PRAGMA user_version`.
 const VERSION: i64 = 6;
@@ -194,7 +198,47 @@ CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
 /// How long a statement waits for another process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the database for writing, creating it on the first start and bringing an older one up to date.
+/// Opens the database of a store's folder for writing, wherever it is, creating it on the first start and bringing an older one up to date.
+pub(super) fn open_in(dir: &Path) -> Result<Connection, StoreError> {
+    let Some(db) = connect(dir, NAMESPACE, Role::Writer)? else {
+        return open(&database_in(dir));
+    };
+    shape::bring_up(&db, VERSION, newest, steps_since).map_err(|error| match error {
+        ShapeError::Version { found, known } => StoreError::Version { found, known },
+        ShapeError::Database(error) => StoreError::Database(error),
+    })?;
+    Ok(db)
+}
+
+/// The database of a store's folder, for whoever only reads.
+pub(super) fn open_in_for_reading(dir: &Path) -> Result<Connection, StoreError> {
+    match connect(dir, NAMESPACE, Role::Reader)? {
+        Some(db) => Ok(db),
+        None => open_for_reading(&database_in(dir)),
+    }
+}
+
+/// Whether a store's folder has a database.
+pub(super) fn is_there(dir: &Path) -> Result<bool, StoreError> {
+    match of(dir)? {
+        Some(_) => Ok(true),
+        None => Ok(database_in(dir).exists()),
+    }
+}
+
+/// A database of this version without anything in it.
+fn newest() -> booth_database::Result<Connection> {
+    let db = Connection::open_in_memory()?;
+    db.execute_batch(&steps_since(0))?;
+    Ok(db)
+}
+
+fn steps_since(version: i64) -> String {
+    let steps = [TABLES].into_iter().chain(STEPS);
+    steps.skip(version as usize).collect()
+}
+
+/// Opens the database's file for writing, creating it on the first start and bringing an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     opened(path).map_err(|error| error.of_database(path))
 }
@@ -215,8 +259,7 @@ fn opened(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     // All steps or none: if a start is cut off, the next one finds the version that this one found.
-    let steps = [TABLES].into_iter().chain(STEPS);
-    let steps: String = steps.skip(version as usize).collect();
+    let steps = steps_since(version);
     if !steps.is_empty() {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"
@@ -231,13 +274,25 @@ fn opened(path: &Path) -> Result<Connection, StoreError> {
 ///
 /// # Errors
 /// The database's.
-pub(super) fn empty_log(db: &Connection) -> rusqlite::Result<bool> {
-    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+pub(super) fn empty_log(db: &Connection) -> booth_database::Result<bool> {
+    match db.is_sqlite() {
+        true => db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)),
+        false => Ok(false),
+    }
 }
 
 /// # Errors
 /// [`StoreError::Version`] for a database of another version than this program's.
 pub(super) fn is_of_this_version(db: &Connection) -> Result<(), StoreError> {
+    if !db.is_sqlite() {
+        return match shape::version_of(db)? {
+            Some(VERSION) => Ok(()),
+            found => Err(StoreError::Version {
+                found: found.unwrap_or(0),
+                known: VERSION,
+            }),
+        };
+    }
     is_of_this_version_in(db, "main")
 }
 

@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
+use booth_database::params;
 use jiff::Timestamp;
-use rusqlite::params;
 use sha2::{Digest, Sha256};
 
 use super::private;

@@ -3,8 +3,8 @@
 //! Owns: the count by sender and kind, which the operations page shows, and its line in the log. Never does: decide what can be
 //! read.
 
+use booth_database::{Connection, params};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
 
 use super::{OWN_SENDERS, Store, StoreError};
 use crate::complaints;
@@ -88,7 +88,7 @@ impl Store {
             .prepare_cached(
                 "INSERT INTO unreadable (sender, kind, times, first_at, last_at, why)
                  VALUES (?1, ?2, ?5, ?3, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET times = times + excluded.times, last_at = excluded.last_at, why = excluded.why
+                 ON CONFLICT (sender, kind) DO UPDATE SET times = unreadable.times + excluded.times, last_at = excluded.last_at, why = excluded.why
                  RETURNING times",
             )?
             .query_row(params![sender, kind, rfc3339(wall), why, more], |row| row.get(0))?;
@@ -108,7 +108,7 @@ impl Store {
 pub(super) fn shown(
     db: &Connection,
     now: Timestamp,
-) -> Result<Listed<UnreadableView>, rusqlite::Error> {
+) -> Result<Listed<UnreadableView>, booth_database::Error> {
     let since = now - SignedDuration::from_hours(24 * SHOWN_DAYS);
     listed(db, "kind <> ?2", since)
 }
@@ -117,7 +117,7 @@ pub(super) fn shown(
 pub(super) fn over_budget(
     db: &Connection,
     now: Timestamp,
-) -> Result<Listed<UnreadableView>, rusqlite::Error> {
+) -> Result<Listed<UnreadableView>, booth_database::Error> {
     listed(db, "kind = ?2", now - QUIET)
 }
 
@@ -125,7 +125,7 @@ fn listed(
     db: &Connection,
     which: &str,
     since: Timestamp,
-) -> Result<Listed<UnreadableView>, rusqlite::Error> {
+) -> Result<Listed<UnreadableView>, booth_database::Error> {
     let since = rfc3339(since);
     let total = db
         .prepare_cached(&format!(

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use booth_database::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::envelopes::BodyFiles;
 use super::private::Private;
-use super::{StoreError, database_in, gaps, lists, schema, unreadable, votes};
+use super::{StoreError, gaps, lists, schema, unreadable, votes};
 use crate::alerts;
 use crate::campaign;
 use crate::config::ExpectedBooth;
@@ -91,7 +91,7 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T: Clone> Kept<T> {
-    fn get(&self, ask: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn get(&self, ask: impl FnOnce() -> booth_database::Result<T>) -> booth_database::Result<T> {
         let mut kept = locked(&self.0);
         let began = clock::mono().0;
         if let Some((until, answer)) = &*kept
@@ -117,7 +117,7 @@ impl StoreViews {
         expected: Vec<ExpectedBooth>,
         broker: Arc<Mutex<BrokerStatus>>,
     ) -> Result<Self, StoreError> {
-        Self::of(&database_in(dir), dir, expected, broker)
+        Self::with(schema::open_in_for_reading(dir)?, dir, expected, broker)
     }
 
     /// The same with a database that lies elsewhere than the clips.
@@ -127,7 +127,15 @@ impl StoreViews {
         expected: Vec<ExpectedBooth>,
         broker: Arc<Mutex<BrokerStatus>>,
     ) -> Result<Self, StoreError> {
-        let db = schema::open_for_reading(database)?;
+        Self::with(schema::open_for_reading(database)?, dir, expected, broker)
+    }
+
+    fn with(
+        db: Connection,
+        dir: &Path,
+        expected: Vec<ExpectedBooth>,
+        broker: Arc<Mutex<BrokerStatus>>,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             db: Mutex::new(db),
             store: dir.to_owned(),
@@ -161,7 +169,7 @@ impl StoreViews {
         now: Timestamp,
         limit: usize,
         place: &Place,
-    ) -> rusqlite::Result<AnswersView> {
+    ) -> booth_database::Result<AnswersView> {
         let db = locked(&self.db);
         let counts = self.counts.get(|| self.count(&db, now))?;
         let spoken = lists::SPOKEN.total(&db)?;
@@ -193,7 +201,7 @@ impl StoreViews {
         })
     }
 
-    fn count(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<Counts> {
+    fn count(&self, db: &Connection, now: Timestamp) -> booth_database::Result<Counts> {
         let counted = format!(
             "FROM clip WHERE test = 0 AND kind IN ('audio', 'choice') AND {}",
             votes::COUNTS
@@ -210,7 +218,7 @@ impl StoreViews {
                  ORDER BY n DESC, q LIMIT ?1"
             ))?
             .query_map([MOST_BARS], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         let by_booth = db
             .prepare_cached(&format!(
                 "SELECT booth_id AS b, count(*) AS n {counted} GROUP BY b ORDER BY n DESC, b LIMIT ?1"
@@ -219,7 +227,7 @@ impl StoreViews {
                 Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
             })?
             .map(|row| row.map(|(id, n)| (id.clone(), self.name_of(db, &id), n)))
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         // A booth east of the hub may be a day ahead; a clock that is further ahead is wrong.
         let tomorrow = (now + jiff::SignedDuration::from_hours(24))
             .to_zoned_datetime(jiff::tz::TimeZone::system())
@@ -231,7 +239,7 @@ impl StoreViews {
             .query_map(params![tomorrow.to_string(), MOST_DAYS], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         by_day.reverse();
         let votes::Polls {
             votes,
@@ -259,7 +267,7 @@ impl StoreViews {
         })
     }
 
-    fn read_refused(&self, limit: usize, place: &Place) -> rusqlite::Result<RefusedPage> {
+    fn read_refused(&self, limit: usize, place: &Place) -> booth_database::Result<RefusedPage> {
         let db = locked(&self.db);
         let entries = lists::REFUSED.page(&db, limit, place)?;
         let total = lists::REFUSED.total(&db)?;
@@ -293,7 +301,7 @@ impl StoreViews {
             .unwrap_or_default()
     }
 
-    pub(super) fn read_fleet(&self, now: Timestamp) -> rusqlite::Result<FleetView> {
+    pub(super) fn read_fleet(&self, now: Timestamp) -> booth_database::Result<FleetView> {
         let fleet = {
             let db = locked(&self.db);
             self.fleet.get(|| self.look_at_fleet(&db, now))?
@@ -307,7 +315,7 @@ impl StoreViews {
         })
     }
 
-    fn look_at_fleet(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<FleetView> {
+    fn look_at_fleet(&self, db: &Connection, now: Timestamp) -> booth_database::Result<FleetView> {
         let came_at = alerts::came_at(db)?;
         let mut booths: Vec<BoothView> = db
             .prepare_cached(
@@ -333,7 +341,7 @@ impl StoreViews {
                 })
             })?
             .map(|heard| self.booth_view(db, now, &came_at, heard?))
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         let heard: HashSet<String> = booths.iter().map(|booth| booth.booth_id.clone()).collect();
         let unheard = self.expected.iter();
         let unheard = unheard.filter(|expected| !heard.contains(expected.id.as_str()));
@@ -360,7 +368,7 @@ impl StoreViews {
         now: Timestamp,
         came_at: &str,
         heard: HeardBooth,
-    ) -> rusqlite::Result<BoothView> {
+    ) -> booth_database::Result<BoothView> {
         let expected = self
             .expected
             .iter()
@@ -435,7 +443,7 @@ impl StoreViews {
             .collect()
     }
 
-    fn read_clip_file(&self, clip_id: &ClipId) -> rusqlite::Result<Option<ClipFile>> {
+    fn read_clip_file(&self, clip_id: &ClipId) -> booth_database::Result<Option<ClipFile>> {
         type Kept = (Option<String>, Option<String>, String, bool, bool);
         let kept: Option<Kept> = locked(&self.db)
             .prepare_cached(
@@ -481,7 +489,7 @@ fn alerts_shown(
     db: &Connection,
     came_at: &str,
     heard: &HeardBooth,
-) -> rusqlite::Result<Vec<AlertView>> {
+) -> booth_database::Result<Vec<AlertView>> {
     let confirmed_from = alerts::confirmed_from(came_at, heard.introduced_at.as_deref());
     let mut alerts: Vec<AlertView> = db
         .prepare_cached(
@@ -496,13 +504,13 @@ fn alerts_shown(
                 confirmed: row.get(4)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     alerts.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
     Ok(alerts)
 }
 
 /// How many machines have said a birth in this booth's name lately.
-fn recent_machines(db: &Connection, now: Timestamp, booth_id: &str) -> rusqlite::Result<u64> {
+fn recent_machines(db: &Connection, now: Timestamp, booth_id: &str) -> booth_database::Result<u64> {
     let recent = now - jiff::SignedDuration::from_hours(TWO_MACHINES_HOURS);
     db.prepare_cached(
         "SELECT count(*) FROM machine_at_booth WHERE booth_id = ?1 AND last_birth >= ?2",

@@ -3,7 +3,7 @@
 //! Owns: what a burst is, as a question to the database. Never does: write, or leave a vote out of sight. A vote is a clip like any
 //! other, so that it counts once however often it is sent.
 
-use rusqlite::{Connection, params};
+use booth_database::{Connection, params};
 
 use crate::view::{BURST_VOTES, MOST_BARS, PollView, burst_seconds};
 
@@ -23,17 +23,17 @@ pub(super) struct Polls {
 pub(super) fn polls(
     db: &Connection,
     min_pause: &dyn Fn(&str, &str) -> u32,
-) -> rusqlite::Result<Polls> {
+) -> booth_database::Result<Polls> {
     let (votes, total) = db
         .prepare_cached(&format!(
             "SELECT coalesce(sum(n), 0), count(*) FROM (
-               SELECT sum({COUNTS}) AS n {VOTES} GROUP BY campaign_id, question_id)"
+               SELECT count(*) FILTER (WHERE {COUNTS}) AS n {VOTES} GROUP BY campaign_id, question_id) AS polls"
         ))?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut polls: Vec<PollView> = db
         .prepare_cached(&format!(
-            "SELECT campaign_id, question_id, sum({COUNTS}) AS n {VOTES} GROUP BY campaign_id, question_id
-             ORDER BY n DESC, question_id, campaign_id LIMIT ?1"
+            "SELECT campaign_id, question_id, count(*) FILTER (WHERE {COUNTS}) AS n {VOTES} GROUP BY campaign_id, question_id
+             ORDER BY n DESC, question_id, campaign_id NULLS FIRST LIMIT ?1"
         ))?
         .query_map([MOST_BARS], |row| {
             let (campaign_id, question_id): (Option<String>, String) = (row.get(0)?, row.get(1)?);
@@ -48,7 +48,7 @@ pub(super) fn polls(
                 not_counted: Vec::new(),
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     let mut options = db.prepare_cached(&format!(
         "SELECT choice, count(*) {VOTES} AND {COUNTS} AND campaign_id IS ?1 AND question_id = ?2 GROUP BY choice ORDER BY choice"
     ))?;
@@ -60,20 +60,20 @@ pub(super) fn polls(
         "SELECT coalesce(sum(is_in_one), 0) FROM (
            SELECT max(begins_one) OVER (PARTITION BY booth_id ORDER BY at, clip_id
              ROWS BETWEEN {before} PRECEDING AND CURRENT ROW) AS is_in_one FROM (
-             SELECT booth_id, clip_id, at, coalesce(
-               lead(at, {before}) OVER (PARTITION BY booth_id ORDER BY at, clip_id) - at <= ?3, 0) AS begins_one FROM (
+             SELECT booth_id, clip_id, at, CASE WHEN
+               lead(at, {before}) OVER (PARTITION BY booth_id ORDER BY at, clip_id) - at <= ?3 THEN 1 ELSE 0 END AS begins_one FROM (
                SELECT booth_id, clip_id, coalesce(unixepoch(started_at), unixepoch(received_at)) AS at
-               {VOTES} AND {COUNTS} AND campaign_id IS ?1 AND question_id = ?2)))",
+               {VOTES} AND {COUNTS} AND campaign_id IS ?1 AND question_id = ?2) AS vote) AS begun) AS told",
         before = BURST_VOTES - 1
     ))?;
     for poll in &mut polls {
         let of = params![poll.campaign_id, poll.question_id];
         poll.options = options
             .query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         poll.not_counted = not_counted
             .query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<booth_database::Result<_>>()?;
         let of = params![poll.campaign_id, poll.question_id, poll.burst_seconds];
         poll.in_bursts = bursts.query_row(of, |row| row.get(0))?;
     }

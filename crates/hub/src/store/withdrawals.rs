@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use booth_database::{OptionalExtension, params};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::codes::Verdict;
@@ -545,8 +545,8 @@ impl Store {
         let card_id = tombstone.card_id.as_ref().map(|card_id| card_id.as_str());
         self.db.execute(
             "INSERT INTO withdrawn (clip_id, at, card_id, clip_no, sha256) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET card_id = coalesce(card_id, excluded.card_id),
-               clip_no = coalesce(clip_no, excluded.clip_no), sha256 = coalesce(sha256, excluded.sha256)",
+             ON CONFLICT (clip_id) DO UPDATE SET card_id = coalesce(withdrawn.card_id, excluded.card_id),
+               clip_no = coalesce(withdrawn.clip_no, excluded.clip_no), sha256 = coalesce(withdrawn.sha256, excluded.sha256)",
             params![
                 clip_id.as_str(),
                 tombstone.at,

@@ -90,6 +90,7 @@ fn rules(folder: &Path, max_clip_bytes: u64) -> StoreRules {
         dir: folder.join("store"),
         max_clip_bytes,
         root: "booth/1".into(),
+        database: None,
     }
 }
 

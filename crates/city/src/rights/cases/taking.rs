@@ -4,7 +4,7 @@
 
 use std::io::{Cursor, Write};
 
-use rusqlite::{Connection, OptionalExtension};
+use booth_database::{Connection, OptionalExtension};
 use serde_json::{Map, Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -51,7 +51,7 @@ pub(super) struct Kept {
     pub(super) place: Option<String>,
 }
 
-pub(super) fn kept(db: &Connection, id: &str) -> rusqlite::Result<Option<Kept>> {
+pub(super) fn kept(db: &Connection, id: &str) -> booth_database::Result<Option<Kept>> {
     let columns = FACTS.join(", ");
     let sql = format!(
         "SELECT {columns}, transcript, translation, (SELECT text FROM draft WHERE message_id = id),
@@ -62,12 +62,12 @@ pub(super) fn kept(db: &Connection, id: &str) -> rusqlite::Result<Option<Kept>> 
         .query_row([id], |row| {
             let mut facts = Map::new();
             for (at, name) in FACTS.iter().enumerate() {
-                let value = match row.get::<_, rusqlite::types::Value>(at)? {
-                    rusqlite::types::Value::Null => continue,
-                    rusqlite::types::Value::Integer(number) => json!(number),
-                    rusqlite::types::Value::Real(number) => json!(number),
-                    rusqlite::types::Value::Text(text) => json!(text),
-                    rusqlite::types::Value::Blob(_) => continue,
+                let value = match row.get::<_, booth_database::types::Value>(at)? {
+                    booth_database::types::Value::Null => continue,
+                    booth_database::types::Value::Integer(number) => json!(number),
+                    booth_database::types::Value::Real(number) => json!(number),
+                    booth_database::types::Value::Text(text) => json!(text),
+                    booth_database::types::Value::Blob(_) => continue,
                 };
                 facts.insert((*name).to_owned(), value);
             }
@@ -89,7 +89,7 @@ pub(super) fn kept(db: &Connection, id: &str) -> rusqlite::Result<Option<Kept>> 
             "SELECT name FROM message_theme JOIN theme ON theme.id = theme_id WHERE message_id = ?1 ORDER BY theme.id",
         )?
         .query_map([id], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<booth_database::Result<_>>()?;
     Ok(Some(kept))
 }
 

@@ -228,7 +228,7 @@ fn a_database_that_breaks_under_the_hub_is_read_whole_before_the_next_start_prom
     let dir = bench.dir();
     let broken = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        StoreError::Database(rusqlite::Error::SqliteFailure(code, None))
+        StoreError::Database(rusqlite::Error::SqliteFailure(code, None).into())
     };
     assert!(broken().is_fatal());
     bench.store.ends_by(&broken());

@@ -4,6 +4,7 @@
 
 mod backup;
 mod codes;
+mod elsewhere;
 mod faults;
 mod fleet;
 mod keeps;
@@ -60,6 +61,7 @@ fn rules(dir: &Path) -> StoreRules {
         dir: dir.to_owned(),
         max_clip_bytes: 1_000_000,
         root: "booth/1".into(),
+        database: elsewhere::of(dir),
     }
 }
 
@@ -729,7 +731,7 @@ fn a_fleet_that_cannot_be_read_is_unknown_and_not_well() {
     bench.birth("card-1", "1-1", "serial");
     let fleet = crate::view::Views::fleet(&bench.views());
     assert_eq!((fleet.is_unknown, fleet.booths.len()), (false, 1));
-    let db = rusqlite::Connection::open(database_in(&bench.dir())).expect("opens");
+    let db = booth_database::Connection::open(database_in(&bench.dir())).expect("opens");
     db.execute_batch("DROP TABLE alert").expect("dropped");
     let fleet = crate::view::Views::fleet(&bench.views());
     assert_eq!((fleet.is_unknown, fleet.booths.len()), (true, 0));

@@ -1,0 +1,77 @@
+//! Rows of a store that are in PostgreSQL and not beside the clips.
+//!
+//! Owns: that configuration and folder agree: a folder whose rows are in PostgreSQL is never opened as one whose rows are beside its clips, nor
+//! with another database; and what is said instead of what is done with a file. Never does: connect.
+#![allow(clippy::disallowed_methods)] // looks whether the database's file is there
+
+use std::path::Path;
+
+use booth_database::elsewhere::{Elsewhere, ElsewhereError, of};
+
+use super::{StoreError, database_in};
+
+/// The namespace of the hub's tables.
+pub(super) const NAMESPACE: &str = "hub";
+/// What to do instead of a backup.
+pub(super) const BY_PG_DUMP: &str = "save it with pg_dump, and afterwards the store's folder and the one with -private beside it with any \
+  program that copies files (docs/hub-store.md)";
+/// What to do instead of restoring, or making anew.
+pub(super) const BY_PG_RESTORE: &str =
+    "put it back with pg_restore from what pg_dump wrote (docs/hub-store.md)";
+
+impl From<ElsewhereError> for StoreError {
+    fn from(error: ElsewhereError) -> Self {
+        match error {
+            ElsewhereError::Note { path, source } => Self::file("reading", &path, source),
+            ElsewhereError::Address(why) => Self::Address(why),
+            ElsewhereError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+/// Notes in a new folder what the configuration says; for one that is in use, whether both say the same.
+///
+/// # Errors
+/// [`StoreError::MovedAway`] and [`StoreError::NotMoved`], and every error of the file system.
+pub(super) fn bind(dir: &Path, wanted: Option<&Elsewhere>) -> Result<(), StoreError> {
+    agrees(dir, wanted)?;
+    match wanted {
+        Some(wanted) if of(dir)?.as_ref() != Some(wanted) => Ok(wanted.note(dir)?),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the folder and the configuration say the same, before anything is done by either. A new folder says nothing.
+///
+/// # Errors
+/// [`StoreError::MovedAway`] and [`StoreError::NotMoved`], and every error of the file system.
+pub fn agrees(dir: &Path, wanted: Option<&Elsewhere>) -> Result<(), StoreError> {
+    match (wanted, of(dir)?) {
+        (Some(wanted), Some(noted)) if wanted.database == noted.database => Ok(()),
+        (_, Some(noted)) => Err(StoreError::MovedAway {
+            dir: dir.to_owned(),
+            database: noted.database,
+        }),
+        (Some(_), None) if database_in(dir).exists() => Err(StoreError::NotMoved(dir.to_owned())),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Refuses what is done with a database's file where there is none.
+///
+/// # Errors
+/// [`StoreError::Elsewhere`].
+pub(super) fn refuse(dir: &Path, instead: &'static str) -> Result<(), StoreError> {
+    match of(dir)? {
+        None => Ok(()),
+        Some(noted) => Err(refused(&noted, instead)),
+    }
+}
+
+/// That there is no file to do something with.
+pub(super) fn refused(noted: &Elsewhere, instead: &'static str) -> StoreError {
+    StoreError::Elsewhere {
+        database: noted.database.clone(),
+        instead,
+    }
+}

@@ -1,0 +1,222 @@
+//! Every promise of the store again, with its rows in a PostgreSQL of Debian's, and what differs there.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::process::Command;
+
+use booth_database::Connection;
+use booth_database::postgres::{Address, Role};
+use booth_stage::postgres::Server;
+
+use super::*;
+
+/// Names the server for the second run of these tests, in a process of its own.
+const AT: &str = "BOOTH_STORE_TESTS_AT";
+
+/// Tests that take away, copy or make anew the database's file, or open it beside the store.
+const OF_FILES: [&str; 22] = [
+    "store::tests::backup::",
+    "a_vote_counts_with_a_valid_unused_code_alone_and_the_first_one_wins",
+    "a_code_counts_once_whether_it_is_used_at_a_booth_or_from_home",
+    "what_is_lost_is_listed_before_what_is_on_its_way_however_many_booths_there_are",
+    "a_database_that_is_removed_or_replaced_under_the_hub_ends_it_and_acknowledges_nothing",
+    "a_database_that_breaks_under_the_hub_is_read_whole_before_the_next_start_promises_anything",
+    "nothing_begins_anew_beside_clips",
+    "a_database_that_is_made_anew_answers_as_the_one_before",
+    "a_rebuild_that_was_cut_off_between_its_two_renames_loses_nothing_that_stands_only_in_a_database",
+    "a_database_that_root_makes_anew_is_the_hubs_own",
+    "a_hub_that_runs_keeps_its_database",
+    "a_database_of_a_newer_hub_is_left_alone",
+    "a_fleet_that_cannot_be_read_is_unknown_and_not_well",
+    "whatever_befalls_the_store_an_acknowledged_clip_is_there_or_asked_for_or_named",
+    "the_envelope_lies_apart_and_without_it_nobody_opens_the_body",
+    "what_comes_open_is_sealed_before_it_is_kept_and_plays_as_it_was_said",
+    "a_childs_mark_stays_with_the_clip",
+    "a_receipt_becomes_a_hash_before_anything_is_written_and_is_forgotten",
+    "a_rebuilt_database_has_every_answer_its_receipts_and_goes_on_with_the_numbers",
+    "a_look_waits_for_the_batch_in_which_its_clip_makes_room_for_the_true_one",
+    "a_restored_backup_brings_nothing_back_that_was_withdrawn_since",
+    "a_hub_without_a_key_takes_withdrawals_at_once_and_the_desk_works_them_off",
+];
+
+/// Where the rows of a folder's store are in this run.
+pub(super) fn of(dir: &Path) -> Option<Elsewhere> {
+    let server = std::env::var(AT).ok()?;
+    let mut name = DefaultHasher::new();
+    dir.hash(&mut name);
+    let name = format!("b{:016x}", name.finish());
+    let admin = Address::parse(&server).expect("an address");
+    let admin = Connection::open_postgres(&admin, "public", Role::Writer).expect("connects");
+    match admin.execute_batch(&format!("CREATE DATABASE {name} TEMPLATE template0")) {
+        Ok(()) => {}
+        Err(booth_database::Error::Postgres { code, .. }) if code == "42P04" => {}
+        Err(error) => panic!("{error}"),
+    }
+    let (server, _) = server.rsplit_once('/').expect("a database");
+    Some(Elsewhere {
+        database: format!("{server}/{name}"),
+        password_file: None,
+    })
+}
+
+fn server(what: &str) -> Option<Server> {
+    Server::start(what).expect("PostgreSQL starts")
+}
+
+#[test]
+fn every_promise_of_the_store_holds_over_postgresql() {
+    if std::env::var_os(AT).is_some() {
+        return;
+    }
+    let Some(server) = server("the store's tests over PostgreSQL") else {
+        return;
+    };
+    let program = std::env::current_exe().expect("this program");
+    let mut again = Command::new(program);
+    again.arg("store::tests::").args(["--test-threads", "4"]);
+    for name in OF_FILES {
+        again.arg("--skip").arg(name);
+    }
+    let done = again
+        .env(AT, server.address("postgres"))
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let ran = said.matches(" ... ok").count();
+    assert!(ran > 90, "{ran} tests: {said}");
+}
+
+/// A bench whose rows are in a database of this server.
+fn bench(server: &Server, name: &str) -> Bench {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut rules = rules(&folder.path().join("store"));
+    rules.database = Some(Elsewhere {
+        database: server.database(name).expect("a database"),
+        password_file: None,
+    });
+    Bench {
+        store: Store::open(&rules).expect("opens"),
+        folder,
+        wall: "2026-03-02T10:00:00Z".parse().expect("a time"),
+        mono: Mono(1000),
+    }
+}
+
+fn rules_of(bench: &Bench) -> StoreRules {
+    let dir = bench.dir();
+    let database = booth_database::elsewhere::of(&dir).expect("a note");
+    StoreRules {
+        database,
+        ..rules(&dir)
+    }
+}
+
+#[test]
+fn a_database_that_goes_away_costs_no_acknowledged_clip_and_is_found_again() {
+    let Some(mut server) = server("a store whose PostgreSQL goes away") else {
+        return;
+    };
+    let mut bench = bench(&server, "away");
+    assert_eq!(status(bench.whole(&numbered(1))), Some(AckStatus::Stored));
+    // It goes away between two statements of one batch.
+    let clip = numbered(2);
+    bench.offer(&clip);
+    bench.whole_uncommitted(&numbered(3));
+    server.stop().expect("stopped");
+    let fault = bench.store.commit().expect_err("nothing is kept");
+    assert!(!fault.is_fatal() && !fault.needs_an_operator(), "{fault}");
+    bench.store.roll_back();
+    let message = Message {
+        topic: format!("booth/1/up/{BOOTH}/clip/{}", clip.id),
+        payload: clip.manifest.to_string().into_bytes(),
+        retained: false,
+        expiry_s: None,
+    };
+    let fault = bench.store.handle(bench.wall, bench.mono, &message);
+    let fault = fault.expect_err("it is away").to_string();
+    assert!(fault.contains("PostgreSQL does not answer"), "{fault}");
+    bench.store.roll_back();
+    server.start_again().expect("starts");
+    bench.store.probe(bench.wall).expect("it is found again");
+    for n in [2, 3] {
+        let sent_again = bench.whole(&numbered(n));
+        assert_eq!(status(sent_again), Some(AckStatus::Stored), "{n}");
+    }
+    assert_eq!(status(bench.offer(&numbered(1))), Some(AckStatus::Stored));
+    let checked = check(&bench.dir(), Progress::new("read")).expect("read");
+    assert_eq!((checked.clips, checked.findings), (3, Vec::new()));
+}
+
+#[test]
+fn a_newer_program_was_there_or_another_hub_is_and_both_are_refused() {
+    let Some(server) = server("two hubs on one PostgreSQL") else {
+        return;
+    };
+    let bench = bench(&server, "taken");
+    let rules = rules_of(&bench);
+    let other = tempfile::tempdir().expect("a folder");
+    let second = StoreRules {
+        dir: other.path().join("store"),
+        ..rules.clone()
+    };
+    let fault = Store::open(&second).expect_err("taken").to_string();
+    assert!(fault.ends_with("is in use by another booth-hub"), "{fault}");
+    drop(bench.store);
+    // Other clips with these rows.
+    fs::write(second.dir.join("clips/.store"), "another").expect("written");
+    fs::create_dir(second.dir.join("clips/aa")).expect("made");
+    fs::write(
+        second.dir.join(format!("clips/aa/aa{}.json", &CLIP[2..])),
+        "{}",
+    )
+    .expect("written");
+    let fault = Store::open(&second).expect_err("of other clips");
+    assert!(fault.needs_an_operator(), "{fault}");
+    let newer = "UPDATE hub.version SET number = number + 1";
+    server.psql("taken", newer).expect("done");
+    let fault = Store::open(&rules).expect_err("newer");
+    assert!(matches!(fault, StoreError::Version { .. }), "{fault}");
+    assert!(fault.to_string().contains("start the newer hub"), "{fault}");
+}
+
+#[test]
+fn a_folder_is_never_opened_with_other_rows_than_its_own() {
+    if std::env::var_os(AT).is_some() {
+        return;
+    }
+    let elsewhere = |name: &str| Elsewhere {
+        database: format!("postgres://hub@127.0.0.1:1/{name}"),
+        password_file: None,
+    };
+    let bench = Bench::new();
+    let (dir, wanted) = (bench.dir(), elsewhere("booth"));
+    let in_use = agrees(&dir, Some(&wanted)).expect_err("it has a file");
+    assert!(in_use.needs_an_operator(), "{in_use}");
+    assert!(
+        in_use.to_string().contains("begin with a new folder"),
+        "{in_use}"
+    );
+    agrees(&dir, None).expect("as it is");
+    let new = tempfile::tempdir().expect("a folder");
+    agrees(new.path(), Some(&wanted)).expect("a new folder");
+    wanted.note(new.path()).expect("noted");
+    agrees(new.path(), Some(&wanted)).expect("the same");
+    for other in [None, Some(&elsewhere("other"))] {
+        let moved = agrees(new.path(), other).expect_err("not its own");
+        assert!(moved.to_string().contains("/booth: name that"), "{moved}");
+    }
+    let rules = rules(new.path());
+    assert!(matches!(
+        Store::open(&rules),
+        Err(StoreError::MovedAway { .. })
+    ));
+    let backup = backup(new.path(), &dir, 14, bench.wall, Progress::new("copied"));
+    let said = backup.expect_err("no file").to_string();
+    assert!(said.contains("pg_dump"), "{said}");
+    let said = rebuild(new.path(), Progress::new("read")).expect_err("no file");
+    assert!(said.to_string().contains("pg_restore"), "{said}");
+}
