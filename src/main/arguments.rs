@@ -165,7 +165,7 @@ pub(super) enum SpoolVerb {
         sudo booth-gateway spool drain /dev/sdb --url mqtts://broker.example --user courier --password-file p\n  \
         booth-gateway spool drain card.img --url … --user rundhoej-1 --password-file mqtt-password --receipt card-7.json"
     )]
-    Drain(DrainArguments),
+    Drain(Box<DrainArguments>),
 }
 
 /// The arguments of `spool drain`.

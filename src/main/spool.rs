@@ -25,7 +25,7 @@ pub(super) fn run(verb: SpoolVerb) -> ExitCode {
         SpoolVerb::List(arguments) => look(&arguments, false).map_err(ExportError::from),
         SpoolVerb::Verify(arguments) => look(&arguments, true).map_err(ExportError::from),
         SpoolVerb::Export { source, to, json } => export(&source, &to, json),
-        SpoolVerb::Drain(arguments) => return send(arguments),
+        SpoolVerb::Drain(arguments) => return send(*arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

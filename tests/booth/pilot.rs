@@ -103,7 +103,7 @@ impl Machine {
             true => format!("{line} --port {} --pages {}", self.broker, self.pages),
             false => line,
         };
-        let mut command = in_own_session(Path::new("/bin/sh").to_owned());
+        let mut command = in_own_session(Path::new("/bin/sh"));
         let own = [
             Path::new(env!("CARGO_BIN_EXE_booth-gateway")),
             hub_program(),

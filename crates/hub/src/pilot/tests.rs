@@ -68,7 +68,8 @@ fn nothing_that_countries_do_in_their_own_way_is_assumed() {
 #[test]
 fn what_cannot_be_an_answer_is_refused_with_what_can() {
     let folder = Path::new("/nowhere");
-    let wrong: [(fn(&mut Pilot), &str); 8] = [
+    type Change = fn(&mut Pilot);
+    let wrong: [(Change, &str); 8] = [
         (
             |asked| asked.language = Some("English".into()),
             "two or three small letters",
