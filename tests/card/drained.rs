@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use booth_stage::program::Program;
+use booth_testkit::card_reader::card_id;
 use booth_testkit::centre::Centre;
 use booth_testkit::city_broker::CityBroker;
 use booth_testkit::hub::{Booth, Broker, Home, Hub};
@@ -192,6 +193,14 @@ fn a_card_after_a_power_cut_is_sent_over_the_shipped_rules_and_no_byte_of_it_cha
 fn messages_of_two_booths_on_one_card_go_each_in_the_name_of_its_own_booth() {
     let city = City::new();
     let pulled = Pulled::of(&["rundhoej-1", "gellerup-2"]);
+    let card = card_id(&pulled.spool()).expect("a card");
+    for id in ["rundhoej-1", "gellerup-2"] {
+        // The card was in both booths, and each has said so.
+        let booth = Booth::logged_in(city.broker.port, id, Some("right"), &[]);
+        let birth = json!({"schema": 1, "booth_id": id, "name": id, "session": "1-5", "card_id": &card, "sw_version": "0.1.0", "health_interval_s": 60});
+        booth.publish("birth", true, birth.to_string());
+        booth.is_judged();
+    }
     let sent = city.drains(&pulled.spool(), &[]);
     assert_eq!(sent.fates(), ["stored"; 2], "{}", sent.said);
     assert!(
