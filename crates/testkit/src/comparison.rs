@@ -133,8 +133,8 @@ impl Row {
         let Some(ours) = self.cells.first().and_then(Cell::shown) else {
             return false;
         };
-        let others = self.cells.iter().skip(1).filter_map(Cell::shown);
-        others.into_iter().any(|other| match self.better {
+        let mut others = self.cells.iter().skip(1).filter_map(Cell::shown);
+        others.any(|other| match self.better {
             Better::Lower => other < ours,
             Better::Higher => other > ours,
             Better::Neither => false,
