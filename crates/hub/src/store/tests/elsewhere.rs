@@ -143,8 +143,10 @@ fn a_database_that_goes_away_costs_no_acknowledged_clip_and_is_found_again() {
     server.start_again().expect("starts");
     bench.store.probe(bench.wall).expect("it is found again");
     for n in [2, 3] {
-        let sent_again = bench.whole(&numbered(n));
-        assert_eq!(status(sent_again), Some(AckStatus::Stored), "{n}");
+        bench.whole_uncommitted(&numbered(n));
+        bench.store.commit().expect("commits");
+        let known = bench.offer(&numbered(n));
+        assert_eq!(status(known), Some(AckStatus::Stored), "{n}");
     }
     assert_eq!(status(bench.offer(&numbered(1))), Some(AckStatus::Stored));
     let checked = check(&bench.dir(), Progress::new("read")).expect("read");
