@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # Runs every test in two lanes: the programs that mostly wait (for sound at the pace of a clock, for a watchdog) beside those that mostly
 # work. Everything is built before. The first lane's output comes whole when it has ended. Ends with 1 if a test of either lane failed.
+# With --list it says which programs of tests it would run.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 waiting=(booth centre link)
 waits=() works=()
-for program in tests/*.rs tests/*/main.rs; do
+for program in tests/*.rs tests/*/main.rs crates/*/tests/*.rs; do
     name=$(basename "${program%/main.rs}" .rs)
     lane=works
     for one in "${waiting[@]}"; do [ "$one" = "$name" ] && lane=waits; done
     eval "$lane+=(--test \$name)"
 done
+if [ "${1:-}" = --list ]; then
+    printf '%s\n' "${waits[@]}" "${works[@]}" | grep -v '^--test$'
+    exit
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --no-fail-fast --features demo "${waits[@]}" >"$log" 2>&1 &

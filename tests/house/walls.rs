@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -103,6 +104,34 @@ fn every_crate_but_those_of_the_tests_is_built_and_tested_by_itself() {
     let folders = crates.keys().map(String::as_str);
     let others = folders.filter(|folder| !["crates/stage", "crates/testkit"].contains(folder));
     assert_eq!(members, others.collect());
+}
+
+#[test]
+fn every_program_of_tests_is_one_that_make_test_runs() {
+    let lanes = Command::new(repository().join("tests/lanes.sh"))
+        .arg("--list")
+        .output()
+        .expect("it runs");
+    let run = String::from_utf8(lanes.stdout).expect("text");
+    let run: BTreeSet<&str> = run.lines().collect();
+    let workspace = &manifest("")["workspace"];
+    let members = workspace["default-members"].as_array().expect("members");
+    let mut programs = 0;
+    for member in members {
+        let tests = repository()
+            .join(member.as_str().expect("a folder"))
+            .join("tests");
+        for entry in std::fs::read_dir(tests).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            let is_program =
+                path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").is_file();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let name = name.expect("a name");
+            programs += usize::from(is_program);
+            assert!(!is_program || run.contains(name), "nobody runs {name}");
+        }
+    }
+    assert_eq!(programs, run.len(), "{run:?}");
 }
 
 #[test]

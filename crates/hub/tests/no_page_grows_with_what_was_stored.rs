@@ -160,7 +160,7 @@ fn pages_stay_small_whatever_is_stored_and_show_the_citys_own_days() {
     assert!(!usual.contains("9999-") && usual.contains("60,030 answers of other days"));
     assert!(usual.contains("and 59,971 more questions"));
     for said in [
-        "more booths, none of them worse",
+        "Booths 1 to 200 of 10,000",
         "more entries",
         "and 800 more senders",
     ] {

@@ -196,10 +196,10 @@ impl Scribe {
 }
 
 /// Records an evening; with a centre, its hub opens after the second visit and clips leave from then on. A machine
-/// that is too busy is tried three times.
+/// that is too busy is tried ten times: other tests end meanwhile.
 pub fn record(programs: &Programs, visits: &[Visit], with_centre: bool) -> Result<Trace, String> {
     let mut last = String::new();
-    for _ in 0..3 {
+    for _ in 0..10 {
         match record_once(programs, visits, with_centre) {
             Err(Failed::TooBusy(percent)) => {
                 last = format!(

@@ -55,6 +55,11 @@ const KEYS: &[(&str, Shown, &[&str])] = {
             ],
         ),
         (
+            "handset.usb",
+            Whole,
+            &["device", "hook", "hook_is", "hang_up_after_s"],
+        ),
+        (
             "audio",
             Whole,
             &[
