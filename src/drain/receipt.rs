@@ -60,6 +60,8 @@ pub struct DrainReceipt {
     pub user: String,
     /// How it ended.
     pub ended: Ended,
+    /// 1 where the same line may succeed later without anything being changed.
+    pub may_succeed_later: u8,
     /// The sentence about that, with what to do; `None` when all was answered.
     pub why: Option<String>,
     /// 1 where nothing is on the card that is not at the hub or taken back: the card may be used for something else.

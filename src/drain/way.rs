@@ -399,6 +399,7 @@ impl Way {
             broker: wanted.login.broker.to_string(),
             user: wanted.login.client_id.clone(),
             why: why(&ended, wanted, self.trouble.as_deref()),
+            may_succeed_later: u8::from(ended.is_for_now()),
             ended,
             is_all_there: u8::from(is_all_there),
             clips,

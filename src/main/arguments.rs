@@ -159,8 +159,8 @@ pub(super) enum SpoolVerb {
     /// Log in as "courier", who may send for every booth (docs/mosquitto.acl) and is in nobody's way; or as the booth itself, with its id, while it is off:
     /// two with one name throw each other off. A message that the hub has already is confirmed at once. The card keeps everything.
     #[command(
-        after_help = "Exit status: 0 everything of the card is at the hub; 1 not everything is, and a person is needed (the sentence says for what); 2 wrong usage;\n\
-        75 broker or hub was not there, or did not answer: the same line may succeed later.\n\n\
+        after_help = "Exit status: 0 everything of the card is at the hub; 1 not everything is, and the sentence says what to do; 2 wrong usage. In the receipt\n\
+        \"may_succeed_later\": 1 means that broker or hub was not there, or did not answer: run the same line later.\n\n\
         Examples:\n  \
         sudo booth-gateway spool drain /dev/sdb --url mqtts://broker.example --user courier --password-file p\n  \
         booth-gateway spool drain card.img --url … --user rundhoej-1 --password-file mqtt-password --receipt card-7.json"

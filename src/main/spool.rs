@@ -14,8 +14,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::arguments::{DrainArguments, LookArguments, SpoolVerb};
 use crate::login;
 
-/// Broker or hub was not there: the same line may succeed later (EX_TEMPFAIL of sysexits.h).
-const EX_TEMPFAIL: u8 = 75;
 /// Below so many bytes nobody waits long enough to be told how far it is.
 const TOLD_FROM: u64 = 16 << 20;
 
@@ -110,7 +108,6 @@ fn send(arguments: DrainArguments) -> ExitCode {
             }
             match receipt.is_all_there() {
                 true => ExitCode::SUCCESS,
-                false if receipt.ended.is_for_now() => ExitCode::from(EX_TEMPFAIL),
                 false => ExitCode::FAILURE,
             }
         }

@@ -70,7 +70,11 @@ fn a_thousand_half_requests_take_no_descriptor_from_broker_and_store() {
     let _ = first.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
     drop(crowd);
-    assert!(hub.page("operations").contains("can take messages"));
+    until("the page shows the booth", || {
+        hub.page("operations")
+            .contains("can take messages")
+            .then_some(())
+    });
     let lines = hub.lines();
     assert!(
         !lines.iter().any(|line| line.contains("trying again")),

@@ -12,6 +12,7 @@ mod look_fleet;
 mod monitoring;
 mod operations;
 mod pages;
+mod rows_elsewhere;
 mod sealed;
 mod sealed_desk;
 mod simulated;

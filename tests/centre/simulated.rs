@@ -4,6 +4,7 @@
 use std::process::{Command, Output};
 
 use booth_testkit::hub::{Broker, Home, Hub};
+use booth_testkit::wait::until;
 use serde_json::Value;
 
 use crate::monitoring::with_token;
@@ -69,11 +70,10 @@ fn a_simulated_fleet_with_faults_loses_and_doubles_nothing_and_says_so() {
         assert_eq!(report[none], 0, "{report}");
     }
     // The hub knows the booths by what they said.
-    let page = hub.page("operations");
-    assert!(
-        page.contains("simulated-20") && page.contains("unsealed"),
-        "{page}"
-    );
+    until("the page shows the booths", || {
+        let page = hub.page("operations");
+        (page.contains("simulated-20") && page.contains("unsealed")).then_some(())
+    });
     let one = hub.page("booth/simulated-7");
     assert!(
         one.contains("Temperature of the processor") && one.contains("48.5"),

@@ -50,10 +50,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use booth_database::elsewhere::Elsewhere;
 use booth_database::{Connection, TransactionBehavior};
 use jiff::Timestamp;
+use rustix::fs::FlockOperation;
 
 pub use accept::{Accepted, accept, mark_child};
 pub use backup::{BackedUp, backup};
@@ -888,13 +890,22 @@ fn make_private_folder(folder: &Path) -> Result<(), StoreError> {
         .map_err(|e| StoreError::file("creating", folder, e))
 }
 
+/// How often a lock that another one has is looked at, and the pause after each look: a second together.
+const LOCK_LOOKS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Locks the store for this process, until the returned file is dropped.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let lock = File::create(&path).map_err(|e| StoreError::file("creating", &path, e))?;
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| StoreError::InUse(dir.to_owned()))?;
-    Ok(lock)
+    // A program that was started a moment before the last holder ended has the lock, too, until it runs.
+    for _ in 0..LOCK_LOOKS {
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(lock);
+        }
+        std::thread::park_timeout(LOCK_PAUSE);
+    }
+    Err(StoreError::InUse(dir.to_owned()))
 }
 
 /// The path of the database's file.
@@ -915,7 +926,7 @@ pub fn forget_booth(dir: &Path, booth: &BoothId) -> Result<Vec<String>, StoreErr
 }
 
 /// How long after `booth-hub forget` the loss of a connection is attributed to it.
-const FORGETTING: std::time::Duration = std::time::Duration::from_secs(120);
+const FORGETTING: Duration = Duration::from_secs(120);
 
 fn forgetting_in(dir: &Path) -> PathBuf {
     dir.join("forgetting")
