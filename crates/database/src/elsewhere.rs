@@ -3,11 +3,11 @@
 //! Owns: the file `database.toml` there, and how one connects by it. Never does: hold a password; the note names the file that does.
 #![allow(clippy::disallowed_methods)] // reads and writes the note
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use booth_host::password;
+use booth_host::{password, plain_file};
 use serde::{Deserialize, Serialize};
 
 use crate::postgres::{Address, Role};
@@ -65,13 +65,9 @@ impl Elsewhere {
     /// The file system's.
     pub fn note(&self, dir: &Path) -> Result<(), ElsewhereError> {
         let path = note_in(dir);
-        let unfinished = dir.join(".database.toml.new");
         let written = toml::to_string(self)
             .map_err(io::Error::other)
-            .and_then(|text| fs::write(&unfinished, text))
-            .and_then(|()| File::open(&unfinished)?.sync_all())
-            .and_then(|()| fs::rename(&unfinished, &path))
-            .and_then(|()| File::open(dir)?.sync_all());
+            .and_then(|text| plain_file::replace_private(&path, text.as_bytes()));
         written.map_err(|source| ElsewhereError::Note { path, source })
     }
 }

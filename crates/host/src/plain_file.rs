@@ -4,9 +4,9 @@
 //! or decide what is in the file.
 #![allow(clippy::disallowed_methods)] // opens files
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -35,6 +35,14 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(facts.len().min(most) as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Makes a folder for nobody but its owner, and those on the way to it; one that is there stays as it is.
+///
+/// # Errors
+/// The errors of making it.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Makes a file that was not there, readable for its owner alone, with this content; durable when this returns.

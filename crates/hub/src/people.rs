@@ -5,14 +5,13 @@
 #![allow(clippy::disallowed_methods)] // reads a password from the terminal, and makes the store's folder at the first time
 
 use std::io::{self, BufRead, IsTerminal, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use booth_city::CityError;
 use booth_city::people::accounts::{self, Account, NewAccount};
 use booth_city::people::{Right, Role, Roll};
 use booth_host::config_file::ConfigError;
-use booth_host::{complain, say};
+use booth_host::{complain, plain_file, say};
 use clap::{Args, Subcommand};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -253,10 +252,7 @@ pub fn run(command: People) -> Result<(), PeopleError> {
 
 fn roll(place: &Where) -> Result<Roll, PeopleError> {
     let folder = HubConfig::load(&place.config)?.store.dir;
-    let made = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder);
+    let made = plain_file::make_private_folder(&folder);
     made.map_err(|why| PeopleError::Folder(folder.clone(), why))?;
     Ok(Roll::open(&folder)?)
 }

@@ -23,7 +23,7 @@ use super::file::Draft;
 use super::judge::{self, Judged};
 use super::register::{self, Ready, Register};
 use super::verbs::{General, Listener, Sending, local_now};
-use super::workshop::{self, Workshop, private_folder};
+use super::workshop::{self, Workshop};
 use crate::config::HubConfig;
 
 /// The file's name in sentences.
@@ -181,7 +181,8 @@ pub(crate) fn keep_sound(hub: &HubConfig, sound: &[u8]) -> Result<String, Campai
         ))
     })?;
     let folder = sounds_in(hub);
-    private_folder(&folder).map_err(|error| CampaignError::file(&folder, error))?;
+    plain_file::make_private_folder(&folder)
+        .map_err(|error| CampaignError::file(&folder, error))?;
     let name = hex(&Sha256::digest(sound));
     let path = folder.join(&name);
     if path.is_file() {

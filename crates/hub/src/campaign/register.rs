@@ -23,7 +23,6 @@ use super::file::Booths;
 use super::merge;
 use super::parcel::Parcel;
 use super::stops::Stops;
-use super::workshop::private_folder;
 
 /// Version of the file.
 const SCHEMA: u64 = 1;
@@ -321,7 +320,8 @@ impl Register {
     /// A state that cannot be read.
     pub(super) fn open_if_free(store: &Path) -> Result<Option<Self>, CampaignError> {
         let folder = folder_in(store);
-        private_folder(&folder).map_err(|error| CampaignError::file(&folder, error))?;
+        plain_file::make_private_folder(&folder)
+            .map_err(|error| CampaignError::file(&folder, error))?;
         let path = folder.join("lock");
         let lock = File::create(&path).map_err(|error| CampaignError::file(&path, error))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {

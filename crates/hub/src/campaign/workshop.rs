@@ -145,7 +145,7 @@ impl Workshop {
         let source = source_of(saying)?;
         let broken =
             |error: std::io::Error| format!("cannot be kept in {}: {error}", self.folder.display());
-        private_folder(&self.folder).map_err(broken)?;
+        plain_file::make_private_folder(&self.folder).map_err(broken)?;
         let sound = match (&saying.sound, &saying.text) {
             (Some(path), _) => read(path)?,
             (None, text) => {
@@ -226,15 +226,6 @@ impl Workshop {
         plain_file::replace_private(&self.folder.join("made.json"), &list)?;
         Ok(made)
     }
-}
-
-/// A folder for nobody else's eyes.
-pub(super) fn private_folder(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
 }
 
 /// What a saying's prompt depends on, as a hash.

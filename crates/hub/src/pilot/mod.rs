@@ -22,7 +22,7 @@ use booth_city::people::Roll;
 use booth_city::people::accounts::{self, NewAccount};
 use booth_contract::COURIER;
 use booth_host::config_file::ConfigError;
-use booth_host::plain_file::{make_private, read_at_most};
+use booth_host::plain_file::{make_private, make_private_folder, read_at_most};
 use booth_host::{city_broker, clock, say};
 
 use self::answers::Answers;
@@ -146,12 +146,7 @@ fn known(folder: &Path) -> Result<Option<Answers>, PilotError> {
 }
 
 fn make_folder(path: &Path) -> Result<(), PilotError> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
-    made.map_err(|source| PilotError::file(path, source))
+    make_private_folder(path).map_err(|source| PilotError::file(path, source))
 }
 
 /// What is being made.

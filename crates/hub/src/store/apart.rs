@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -21,6 +20,7 @@ use super::record::{self, Record};
 use super::{StoreError, private};
 use crate::receipts::ReceiptMark;
 use booth_contract::{BodyHash, BoothId, ClipId};
+use booth_host::plain_file;
 
 /// Most files of one sender, bodies and records together.
 const MAX_FILES_PER_SENDER: usize = 32;
@@ -299,10 +299,7 @@ impl Apart {
     }
 
     fn make(&self) -> Result<(), StoreError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)
+        plain_file::make_private_folder(&self.dir)
             .map_err(|e| StoreError::file("creating", &self.dir, e))
     }
 

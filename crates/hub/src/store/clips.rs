@@ -8,7 +8,6 @@
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use booth_database::{OptionalExtension, params};
@@ -31,6 +30,7 @@ use booth_contract::BodyKind;
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BodyHash, BoothId, ClipId, ClipKind, MAX_PART_BYTES, Manifest};
+use booth_host::plain_file;
 use booth_sealing::open::{NAME_BYTES, is_of};
 
 /// Most manifests remembered whose body has not come; the oldest are forgotten first.
@@ -439,10 +439,7 @@ impl Store {
     pub(super) fn make_folder(&mut self, file: &Path) -> Result<(), StoreError> {
         let folder = file.parent().unwrap_or(&self.clips).to_owned();
         if !folder.exists() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
+            plain_file::make_private_folder(&folder)
                 .map_err(|e| StoreError::file("creating", &folder, e))?;
             self.dirty_folders.insert(self.clips.clone());
         }

@@ -48,7 +48,6 @@ mod withdrawals;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,6 +84,7 @@ use apart::{Apart, Aside};
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ClipId, Health, Topic, Topics};
+use booth_host::plain_file;
 use booth_sealing::Recipients;
 use codes::Codes;
 use identity::Watch;
@@ -374,7 +374,8 @@ impl Store {
         let is_new = !dir.exists();
         let clips = dir.join("clips");
         for folder in [dir, &clips] {
-            make_private_folder(folder)?;
+            plain_file::make_private_folder(folder)
+                .map_err(|e| StoreError::file("creating", folder, e))?;
         }
         let lock = lock(dir)?;
         elsewhere::bind(dir, rules.database.as_ref())?;
@@ -880,14 +881,6 @@ fn open_elsewhere(dir: &Path, clips: &Path) -> Result<(Connection, Watch), Store
     }
     identity::belong_together(&db, &address, clips)?;
     Ok((db, Watch::of_nothing()))
-}
-
-fn make_private_folder(folder: &Path) -> Result<(), StoreError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|e| StoreError::file("creating", folder, e))
 }
 
 /// How often a lock that another one has is looked at, and the pause after each look: a second together.
