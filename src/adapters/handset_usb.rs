@@ -319,14 +319,17 @@ struct Press {
     is_down: bool,
     /// Since when it is shown.
     since: Option<Mono>,
+    /// Whether a look saw it that came late enough to believe it.
+    is_seen: bool,
 }
 
-/// Presses, shown one after the other as a pad that is scanned shows them.
+/// Presses, shown one after the other as a pad that is scanned shows them. Time alone ends neither a press nor the rest after it: whoever looks must
+/// have seen it at the end of its time, or a busy machine would lose a key.
 #[derive(Debug, Default)]
 struct Keys {
     waiting: VecDeque<Press>,
-    /// Until then none is shown.
-    rests_until: Mono,
+    /// None is shown until somebody has looked after this.
+    rests_until: Option<Mono>,
 }
 
 impl Keys {
@@ -337,6 +340,7 @@ impl Keys {
                 code,
                 is_down: true,
                 since: None,
+                is_seen: false,
             });
         }
     }
@@ -358,25 +362,28 @@ impl Keys {
     /// When the next press has to be shown; none while one is.
     fn due(&self, now: Mono) -> Option<Mono> {
         let first = self.waiting.front()?;
-        first.since.is_none().then(|| self.rests_until.max(now))
+        let rests_until = self.rests_until.unwrap_or(now);
+        first.since.is_none().then(|| rests_until.max(now))
     }
 
     fn shown(&mut self, now: Mono) -> Closed {
+        if let Some(until) = self.rests_until {
+            self.rests_until = (now < until).then_some(until);
+            return Closed::default();
+        }
+        // Another key that is pressed meanwhile ends it, too: it may be held down by whoever dials on.
+        let is_followed = self.waiting.len() > 1;
         let Some(first) = self.waiting.front_mut() else {
             return Closed::default();
         };
-        if now < self.rests_until {
+        if first.is_seen && (!first.is_down || is_followed) {
+            self.waiting.pop_front();
+            self.rests_until = Some(now + GAP);
             return Closed::default();
         }
         let since = *first.since.get_or_insert(now);
-        // Another key that is pressed meanwhile ends it, too: it may be held down by whoever dials on.
-        let is_over = now.since(since) >= SHOWN && (!first.is_down || self.waiting.len() > 1);
-        if is_over {
-            self.waiting.pop_front();
-            self.rests_until = now + GAP;
-            return Closed::default();
-        }
-        let Some((row, column)) = self.waiting.front().and_then(|press| place_of(press.key)) else {
+        first.is_seen |= now.since(since) >= SHOWN;
+        let Some((row, column)) = place_of(first.key) else {
             return Closed::default();
         };
         Closed::default().with(row, column)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 
+use gateway_core::keypad::{KeyNews, KeypadDecoder};
 use gateway_core::liveness::Beat;
 use gateway_core::session::{HandsetEvent, KeySource};
 
@@ -198,6 +199,28 @@ fn a_usb_handset_is_lifted_dialled_and_hung_up_and_no_press_is_lost_however_quic
     device.write_all(one).expect("written");
     device.write_all(other).expect("written");
     assert_eq!(rig.event(), HandsetEvent::HungUp);
+}
+
+#[test]
+fn however_late_the_looks_come_each_press_counts_once() {
+    // Milliseconds between the looks of a thread that a busy machine lets run now and then; the last one is a calm one.
+    for steps in [[61, 61], [100, 41], [5, 70], [70, 5], [300, 900], [10, 10]] {
+        let (mut keys, mut decoder) = (Keys::default(), KeypadDecoder::default());
+        let pressed = [1, 1, 2, 2, 2, 0].map(Key::Digit);
+        for key in pressed {
+            keys.press(key, 79);
+            keys.release(79);
+        }
+        let mut counted = Vec::new();
+        let mut now = clock::mono();
+        for step in steps.into_iter().cycle().take(400) {
+            now = now + Duration::from_millis(step);
+            if let Some(KeyNews::Pressed(key)) = decoder.scan(now, keys.shown(now)) {
+                counted.push(key);
+            }
+        }
+        assert_eq!(counted, pressed, "looks every {steps:?} ms");
+    }
 }
 
 #[test]
