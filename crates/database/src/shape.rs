@@ -62,15 +62,54 @@ pub fn bring_up(
                 });
             }
             Some(found) => db.execute_batch(&for_postgres(&steps_since(found)))?,
-            None => begin_anew(db, namespace, &newest()?)?,
+            None => begin_anew(db, namespace, &newest()?, &mut |_| ()).map(|_| ())?,
         }
         db.execute("UPDATE version SET number = ?1", [version])?;
         Ok(())
     })();
-    match brought {
-        Ok(()) => Ok(db.commit()?),
+    ended(db, brought)
+}
+
+/// Makes a namespace of PostgreSQL out of a database of SQLite of this version: its tables and every row, in one transaction; how many rows there
+/// were. `each` hears how many are done.
+///
+/// # Errors
+/// The databases', and [`ShapeError::Version`] where the namespace has tables already: nothing is written over.
+pub fn move_in(
+    sqlite: &Connection,
+    db: &Connection,
+    version: i64,
+    each: &mut dyn FnMut(u64),
+) -> Result<u64, ShapeError> {
+    let namespace = namespace_of(db)?;
+    is_usable(db)?;
+    db.begin(TransactionBehavior::Immediate)?;
+    let moved = (|| {
+        if let Some(found) = version_of(db)? {
+            return Err(ShapeError::Version {
+                found,
+                known: version,
+            });
+        }
+        let rows = begin_anew(db, namespace, sqlite, each)?;
+        db.execute("UPDATE version SET number = ?1", [version])?;
+        Ok(rows)
+    })();
+    ended(db, moved)
+}
+
+/// Commits what went well, and gives up what did not.
+fn ended<T>(db: &Connection, done: Result<T, ShapeError>) -> Result<T, ShapeError> {
+    match done {
+        Ok(done) => {
+            db.commit()?;
+            Ok(done)
+        }
         Err(error) => {
-            db.roll_back()?;
+            // One that is lost with its connection has ended by itself.
+            if let Err(why) = db.roll_back() {
+                log::debug!("nothing to roll back: {why}");
+            }
             Err(error)
         }
     }
@@ -116,7 +155,12 @@ fn is_usable(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn begin_anew(db: &Connection, namespace: &str, newest: &Connection) -> Result<()> {
+fn begin_anew(
+    db: &Connection,
+    namespace: &str,
+    newest: &Connection,
+    each: &mut dyn FnMut(u64),
+) -> Result<u64> {
     let is_there: bool = db.query_row(
         "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ?1)",
         [namespace],
@@ -132,10 +176,11 @@ fn begin_anew(db: &Connection, namespace: &str, newest: &Connection) -> Result<(
     for sql in statements_of(newest)? {
         db.execute_batch(&for_postgres(&sql))?;
     }
+    let mut rows = 0;
     for table in tables_of(newest)? {
-        copy_table(newest, db, &table, |_| ())?;
+        rows += copy_table(newest, db, &table, |done| each(rows + done))?;
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// What makes the tables, indexes and views of a database of SQLite, in order. Triggers are written by hand.
@@ -163,7 +208,7 @@ pub fn tables_of(sqlite: &Connection) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// The databases'.
-pub fn copy_table(
+fn copy_table(
     sqlite: &Connection,
     postgres: &Connection,
     table: &str,

@@ -350,3 +350,41 @@ fn a_namespace_is_brought_up_to_date_once_and_a_newer_one_is_refused() {
     assert_eq!(shape::version_of(&db).expect("asked"), Some(4));
     assert!(db.query_row("SELECT z FROM thing", [], |_| Ok(())).is_err());
 }
+
+#[test]
+fn a_move_that_is_cut_off_leaves_nothing_and_one_that_ends_has_every_row() {
+    let Some(server) = server("moving to PostgreSQL") else {
+        return;
+    };
+    let address = address(&server, "moved");
+    let sqlite = newest().expect("made");
+    for n in 0..50 {
+        let insert = "INSERT INTO thing (id, number) VALUES (?1, ?2)";
+        sqlite
+            .execute(insert, params![format!("{n:02}"), n])
+            .expect("put");
+    }
+    let db = connect(&address, Role::Writer);
+    let cut = shape::move_in(&sqlite, &db, 3, &mut |done| {
+        if done == 20 {
+            let ends =
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'moved'";
+            server.psql("postgres", ends).expect("ended");
+        }
+    });
+    assert!(cut.is_err());
+    assert_eq!(shape::version_of(&db).expect("connects again"), None);
+    let moved = shape::move_in(&sqlite, &db, 3, &mut |_| ()).expect("moved");
+    assert_eq!(moved, 51);
+    let sum: i64 = db
+        .query_row("SELECT CAST(sum(number) AS BIGINT) FROM thing", [], |row| {
+            row.get(0)
+        })
+        .expect("a sum");
+    assert_eq!(sum, 49 * 50 / 2);
+    let next = "INSERT INTO counted (name) VALUES ('next') RETURNING seq";
+    let seq: i64 = db.query_row(next, [], |row| row.get(0)).expect("put");
+    assert_eq!(seq, 8);
+    let again = shape::move_in(&sqlite, &db, 3, &mut |_| ());
+    assert!(matches!(again, Err(ShapeError::Version { found: 3, .. })));
+}

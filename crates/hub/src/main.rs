@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use arguments::{Arguments, Command, Keys};
 use booth_contract::Publish;
+use booth_database::elsewhere::Elsewhere;
 use booth_host::say;
 use booth_host::{clock, crew, journal, out};
 use booth_hub::areas;
@@ -30,7 +31,7 @@ use booth_hub::people;
 use booth_hub::pilot;
 use booth_hub::recordings;
 use booth_hub::serve;
-use booth_hub::store::{self, Accepted, Checked, Happened, Progress, Rebuilt};
+use booth_hub::store::{self, Accepted, Checked, Happened, Migrated, Progress, Rebuilt};
 use booth_hub::unseal;
 use failure::Failure;
 
@@ -52,6 +53,7 @@ fn run_command(command: Command) -> ExitCode {
         }
         Command::Check { .. }
         | Command::Rebuild { .. }
+        | Command::Migrate { .. }
         | Command::Backup { .. }
         | Command::Restore { .. }
         | Command::Accept { .. }
@@ -127,6 +129,21 @@ fn run(command: Command) -> Result<(), Failure> {
             let config = HubConfig::load(&config)?;
             let rebuilt = store::rebuild(&config.store.dir, Progress::new("read"))?;
             tell_rebuilt(&rebuilt, json);
+            Ok(())
+        }
+        Command::Migrate {
+            database,
+            password_file,
+            json,
+            config,
+        } => {
+            let dir = HubConfig::load(&config)?.store.dir;
+            let to = Elsewhere {
+                database,
+                password_file,
+            };
+            let migrated = store::migrate(&dir, &to, Progress::new("moved"))?;
+            tell_migrated(&migrated, &to, json);
             Ok(())
         }
         Command::Backup {
@@ -390,6 +407,22 @@ fn tell_rebuilt(rebuilt: &Rebuilt, json: bool) {
         rebuilt.lost.len(),
         rebuilt.withdrawn
     );
+}
+
+fn tell_migrated(migrated: &Migrated, to: &Elsewhere, json: bool) {
+    if json {
+        return say!("{}", serde_json::json!(migrated));
+    }
+    say!(
+        "{} rows are in {}. Clips stay where they are. Before the hub starts, put this into hub.toml:\n",
+        migrated.rows,
+        to.database
+    );
+    say!("  [store]\n  database = \"{}\"", to.database);
+    if let Some(file) = &to.password_file {
+        say!("  database_password_file = \"{}\"", file.display());
+    }
+    say!("\n{}", migrated.advice());
 }
 
 /// What comes from outside, with its control characters written out.

@@ -115,6 +115,34 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Move what is known of the clips from hub.sqlite to PostgreSQL
+    ///
+    /// For a city that outgrows one file, or whose operations keep their databases in PostgreSQL. Stop the hub first; the booths keep
+    /// their clips until it is back. DATABASE is empty and belongs to the hub's user:
+    ///
+    ///   sudo -u postgres createuser booth-hub
+    ///   sudo -u postgres createdb -O booth-hub -E UTF8 -T template0 booth
+    ///   sudo systemctl stop booth-hub
+    ///   sudo -u booth-hub booth-hub migrate postgres://booth-hub@%2Frun%2Fpostgresql/booth
+    ///
+    /// All rows are copied in one transaction; clips and everything else stay in the folder. At its end it says which lines hub.toml
+    /// needs, and a hub without them does not start. hub.sqlite is kept as hub.sqlite.moved: delete it once the hub runs well, because
+    /// what citizens take back later is still named in it. A run that is cut off leaves hub.sqlite as it was: run it again.
+    #[command(verbatim_doc_comment)]
+    Migrate {
+        /// The address of the database, without a password
+        #[arg(value_name = "DATABASE")]
+        database: String,
+        /// The file with the password, where one is needed; an absolute path
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// One JSON object instead of lines for people
+        #[arg(long)]
+        json: bool,
+        /// The configuration, as it is: without [store] database
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
     /// Make a backup of the store, while the hub runs or is stopped
     ///
     /// Copies both databases as they are at one moment, every clip that the backup has not yet, what was published, and, apart from these,

@@ -31,6 +31,7 @@ mod identity;
 mod imports;
 mod lists;
 pub(crate) mod measures;
+mod migrate;
 pub(crate) mod private;
 mod rebuild;
 mod record;
@@ -65,6 +66,7 @@ pub use elsewhere::agrees;
 pub use envelopes::BodyFiles;
 pub use history::{Happened, history};
 pub use imports::{Brought, Took};
+pub use migrate::{Migrated, migrate};
 pub use rebuild::{Rebuilt, rebuild};
 pub use reports::{config_reports, introduced};
 pub use restore::{Restored, restore};
@@ -201,10 +203,27 @@ pub enum StoreError {
     },
     /// The rows are beside the clips, and the configuration names PostgreSQL.
     #[error(
-        "{} has its database beside its clips, and [store] database names PostgreSQL: take that line away, or begin with a new folder",
+        "{} has its database beside its clips, and [store] database names PostgreSQL: move it with booth-hub migrate, or take that line away",
         .0.display()
     )]
     NotMoved(PathBuf),
+    /// There is nothing that could be moved.
+    #[error(
+        "{} has no database to move: without clips, name PostgreSQL as [store] database in hub.toml and start the hub",
+        .0.display()
+    )]
+    NothingToMove(PathBuf),
+    /// Other rows are where these should go.
+    #[error(
+        "{database} has rows already, and they are no copy of those in {}: name an empty database (createdb), or see whose rows those are",
+        dir.display()
+    )]
+    Occupied {
+        /// The folder.
+        dir: PathBuf,
+        /// The address.
+        database: String,
+    },
     /// Something that is done with a database's file.
     #[error("what is known of the clips is in {database}, and not in a file: {instead}")]
     Elsewhere {
@@ -251,6 +270,8 @@ impl StoreError {
                 | Self::Version { .. }
                 | Self::MovedAway { .. }
                 | Self::NotMoved(_)
+                | Self::NothingToMove(_)
+                | Self::Occupied { .. }
                 | Self::Address(_)
         )
     }
@@ -880,6 +901,9 @@ fn open_elsewhere(dir: &Path, clips: &Path) -> Result<(Connection, Watch), Store
         return Err(StoreError::InUse(address));
     }
     identity::belong_together(&db, &address, clips)?;
+    if let Some(before) = migrate::set_aside(dir)? {
+        log::warn!(about = "moved"; "{}", migrate::advice(&before));
+    }
     Ok((db, Watch::of_nothing()))
 }
 

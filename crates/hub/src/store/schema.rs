@@ -15,7 +15,7 @@ use super::elsewhere::NAMESPACE;
 use super::{StoreError, database_in};
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 6;
 
 /// Version 1. The additions of later versions are in [`STEPS`], so that a new database and one that was brought up to date are the
 /// same.

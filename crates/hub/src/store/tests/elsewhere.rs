@@ -185,6 +185,143 @@ fn a_newer_program_was_there_or_another_hub_is_and_both_are_refused() {
     assert!(fault.to_string().contains("start the newer hub"), "{fault}");
 }
 
+/// Every row of every table, as text.
+fn everything(db: &Connection, tables: &[String]) -> Vec<Vec<String>> {
+    let of_table = |table: &String| {
+        let mut read = db
+            .prepare(&format!("SELECT * FROM {table}"))
+            .expect("a table");
+        let rows = read.query_map([], |row| {
+            let values = (0..).map_while(|at| row.get::<_, booth_database::Value>(at).ok());
+            Ok(format!("{table} {:?}", values.collect::<Vec<_>>()))
+        });
+        let mut rows: Vec<String> = rows.expect("rows").map(|row| row.expect("a row")).collect();
+        rows.sort();
+        rows
+    };
+    tables.iter().map(of_table).collect()
+}
+
+#[test]
+fn a_store_is_moved_with_every_row_and_its_hub_goes_on_where_it_was() {
+    if std::env::var_os(AT).is_some() {
+        return;
+    }
+    let Some(server) = server("moving a store to PostgreSQL") else {
+        return;
+    };
+    let to = |name: &str| Elsewhere {
+        database: server.database(name).expect("a database"),
+        password_file: None,
+    };
+    let go = |dir: &Path, to: &Elsewhere| migrate(dir, to, Progress::new("moved"));
+    let mut bench = Bench::new();
+    bench.state("card-1", "s", "online");
+    bench.birth("card-1", "s", "serial");
+    bench.health(json!({"schema": 1, "text": "a \u{0} in it"}));
+    for n in 1..=3 {
+        assert_eq!(status(bench.whole(&numbered(n))), Some(AckStatus::Stored));
+    }
+    let (wall, withdrawn) = (bench.wall, numbered(2).id);
+    bench.store.withdraw(wall, &withdrawn).expect("withdrawn");
+    bench.store.commit().expect("commits");
+    bench.offer(&numbered(4));
+    let (dir, moved) = (bench.dir(), to("moved"));
+    let running = go(&dir, &moved).expect_err("the hub runs").to_string();
+    assert!(
+        running.ends_with("is in use by another booth-hub"),
+        "{running}"
+    );
+    let Bench { folder, store, .. } = bench;
+    drop(store);
+
+    // Others' rows are left alone.
+    let occupied = to("occupied");
+    let other = tempfile::tempdir().expect("a folder");
+    drop(
+        Store::open(&StoreRules {
+            database: Some(occupied.clone()),
+            ..rules(&other.path().join("store"))
+        })
+        .expect("opens"),
+    );
+    let fault = go(&dir, &occupied).expect_err("occupied");
+    assert!(
+        fault.needs_an_operator() && fault.to_string().contains("createdb"),
+        "{fault}"
+    );
+    // A server that is not there, and an empty folder.
+    let away = Elsewhere {
+        database: "postgres://hub@127.0.0.1:1/booth".into(),
+        password_file: None,
+    };
+    go(&dir, &away).expect_err("not there");
+    let nothing = go(&other.path().join("nothing"), &moved).expect_err("nothing");
+    assert!(matches!(nothing, StoreError::NothingToMove(_)), "{nothing}");
+
+    let was = schema::open(&database_in(&dir)).expect("opens");
+    let tables = booth_database::shape::tables_of(&was).expect("tables");
+    let here = everything(&was, &tables);
+    drop(was);
+    let migrated = go(&dir, &moved).expect("moved");
+    let rows: usize = here.iter().map(Vec::len).sum();
+    assert_eq!(migrated.rows, rows as u64);
+    let there = schema::open_in(&dir).expect("opens");
+    for (here, there) in here.iter().zip(everything(&there, &tables)) {
+        assert_eq!(here.len(), there.len());
+        // A table without a number of its own has one more column there.
+        for (here, there) in here.iter().zip(there) {
+            let bare = here.trim_end_matches(']').replace("\\0", "\u{fffd}");
+            assert!(there.starts_with(&bare), "{here} became {there}");
+        }
+    }
+    drop(there);
+    assert!(!database_in(&dir).exists() && migrated.before.exists());
+    assert!(
+        migrated.advice().contains("hub.sqlite.moved"),
+        "{}",
+        migrated.advice()
+    );
+    let again = go(&dir, &moved).expect_err("they are there");
+    assert!(matches!(again, StoreError::MovedAway { .. }), "{again}");
+
+    // Cut off before the note: the copy is whole, and is taken. Cut off after it: the next start gives the file its other name.
+    fs::rename(&migrated.before, database_in(&dir)).expect("renamed");
+    fs::remove_file(dir.join("database.toml")).expect("removed");
+    assert_eq!(go(&dir, &moved).expect("ended"), migrated);
+    fs::rename(&migrated.before, database_in(&dir)).expect("renamed");
+
+    let unchanged = Store::open(&rules(&dir)).expect_err("the configuration says otherwise");
+    assert!(
+        unchanged.to_string().contains("[store] database"),
+        "{unchanged}"
+    );
+    let with = StoreRules {
+        database: Some(moved),
+        ..rules(&dir)
+    };
+    let mut bench = Bench {
+        store: Store::open(&with).expect("opens"),
+        folder,
+        wall,
+        mono: Mono(1000),
+    };
+    assert!(!database_in(&dir).exists() && migrated.before.exists());
+    assert_eq!(status(bench.offer(&numbered(1))), Some(AckStatus::Stored));
+    assert_eq!(status(bench.offer(&numbered(2))), Some(AckStatus::Discard));
+    for n in [4, 5] {
+        bench.whole_uncommitted(&numbered(n));
+        bench.store.commit().expect("commits");
+        assert_eq!(
+            status(bench.offer(&numbered(n))),
+            Some(AckStatus::Stored),
+            "{n}"
+        );
+    }
+    let checked = check(&dir, Progress::new("read")).expect("read");
+    assert_eq!((checked.clips, checked.findings), (4, Vec::new()));
+}
+
 #[test]
 fn a_folder_is_never_opened_with_other_rows_than_its_own() {
     if std::env::var_os(AT).is_some() {
@@ -198,10 +335,7 @@ fn a_folder_is_never_opened_with_other_rows_than_its_own() {
     let (dir, wanted) = (bench.dir(), elsewhere("booth"));
     let in_use = agrees(&dir, Some(&wanted)).expect_err("it has a file");
     assert!(in_use.needs_an_operator(), "{in_use}");
-    assert!(
-        in_use.to_string().contains("begin with a new folder"),
-        "{in_use}"
-    );
+    assert!(in_use.to_string().contains("booth-hub migrate"), "{in_use}");
     agrees(&dir, None).expect("as it is");
     let new = tempfile::tempdir().expect("a folder");
     agrees(new.path(), Some(&wanted)).expect("a new folder");
