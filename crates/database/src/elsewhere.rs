@@ -72,7 +72,8 @@ impl Elsewhere {
     }
 }
 
-fn note_in(dir: &Path) -> PathBuf {
+/// The note's path in a folder.
+pub fn note_in(dir: &Path) -> PathBuf {
     dir.join("database.toml")
 }
 

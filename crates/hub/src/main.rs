@@ -140,7 +140,8 @@ fn run(command: Command) -> Result<(), Failure> {
             let dir = HubConfig::load(&config)?.store.dir;
             let to = Elsewhere {
                 database,
-                password_file,
+                // The note is read by a hub that runs elsewhere.
+                password_file: password_file.and_then(|file| std::path::absolute(file).ok()),
             };
             let migrated = store::migrate(&dir, &to, Progress::new("moved"))?;
             tell_migrated(&migrated, &to, json);

@@ -133,7 +133,7 @@ pub(super) enum Command {
         /// The address of the database, without a password
         #[arg(value_name = "DATABASE")]
         database: String,
-        /// The file with the password, where one is needed; an absolute path
+        /// The file with the password, where one is needed
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
         /// One JSON object instead of lines for people

@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use booth_database::elsewhere::Elsewhere;
+use booth_database::elsewhere::{Elsewhere, note_in};
 use booth_database::postgres::Role;
 use booth_database::shape::{self, ShapeError};
 use booth_database::{Connection, TransactionBehavior};
@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::check::Progress;
 use super::elsewhere::{NAMESPACE, agrees};
 use super::identity::{self, SQLITE_FILES, beside};
+use super::rebuild::give_to_the_owner;
 use super::{StoreError, database_in, fsync, lock, schema};
 
 /// What was moved.
@@ -79,6 +80,7 @@ pub fn migrate(dir: &Path, to: &Elsewhere, mut progress: Progress) -> Result<Mig
     };
     // From here on the rows are there: a hub whose configuration says otherwise does not start.
     to.note(dir)?;
+    give_to_the_owner(dir, &[&note_in(dir)])?;
     sqlite.roll_back()?;
     schema::empty_log(&sqlite)?;
     sqlite.close()?;

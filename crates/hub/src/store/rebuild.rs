@@ -139,7 +139,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
     schema::empty_log(&db)?;
     db.close()?;
     fsync(&new)?;
-    give_to_the_owner(dir, [&new, &clips.join(".store")])?;
+    give_to_the_owner(dir, &[&new, &clips.join(".store")])?;
     // From here on a hub or a command that finds no database finds the new one.
     fsync(dir)?;
     rebuilt.before = set_aside(dir, &database)?.or(set_aside_before);
@@ -223,8 +223,11 @@ fn carry_over(db: &Connection, before: &Path) -> bool {
     carried.is_ok()
 }
 
-/// Run by root, this command makes files that the hub's own user must be able to write.
-fn give_to_the_owner(dir: &Path, files: [&Path; 2]) -> Result<(), StoreError> {
+/// Run by root, a command makes files that the hub's own user must be able to write.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn give_to_the_owner(dir: &Path, files: &[&Path]) -> Result<(), StoreError> {
     let failed = |error| StoreError::file("giving to the hub's user", dir, error);
     let owner = fs::metadata(dir).map_err(failed)?;
     for file in files {

@@ -1,6 +1,7 @@
 //! Every promise of the store again, with its rows in a PostgreSQL of Debian's, and what differs there.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use booth_database::Connection;
@@ -263,7 +264,13 @@ fn a_store_is_moved_with_every_row_and_its_hub_goes_on_where_it_was() {
     let tables = booth_database::shape::tables_of(&was).expect("tables");
     let here = everything(&was, &tables);
     drop(was);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&dir, Some(65_534), Some(65_534)).expect("given away");
+    }
     let migrated = go(&dir, &moved).expect("moved");
+    // Whoever runs the command, the note is the hub's.
+    let owner = |path: &Path| fs::metadata(path).expect("there").uid();
+    assert_eq!(owner(&dir.join("database.toml")), owner(&dir));
     let rows: usize = here.iter().map(Vec::len).sum();
     assert_eq!(migrated.rows, rows as u64);
     let there = schema::open_in(&dir).expect("opens");
