@@ -4,7 +4,7 @@
 # With --list it says which programs of tests it would run.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-waiting=(booth centre link)
+waiting=(attacks booth centre link)
 waits=() works=()
 for program in tests/*.rs tests/*/main.rs crates/*/tests/*.rs; do
     name=$(basename "${program%/main.rs}" .rs)

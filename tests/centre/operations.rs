@@ -172,6 +172,10 @@ fn what_no_log_names_is_not_commanded() {
     let at = format!("booth/{BOOTH}/order");
     let why = olga.post(&at, &ring).expect_err("not sent");
     assert!(why.contains("500"), "{why}");
+    let version = [("do", "begin"), ("version", "0.9.0")];
+    let begin = [&version[..], &[("url", "https://updates.example/a.update")]].concat();
+    let why = olga.post("updates", &begin).expect_err("not begun");
+    assert!(why.contains("log of acts cannot be written"), "{why}");
     city.execute_batch("DROP TRIGGER no_room;")
         .expect("as before");
     let asked = [("command", "selftest")];
@@ -180,6 +184,11 @@ fn what_no_log_names_is_not_commanded() {
     let mut commands = heard.filter(|one| String::from_utf8_lossy(&one.topic).contains("/cmd/"));
     let first = commands.next().expect("a command");
     assert!(first.topic.ends_with(b"cmd/selftest"), "{:?}", first.topic);
+    assert!(!olga.get("updates").expect("a page").contains("0.9.0"));
+    let birth = json!({"session": "1-1", "card_id": "card-1", "boot_id": "b", "hw_serial": "0000abcd", "health_interval_s": 60});
+    booth.publish("birth", true, birth.to_string());
+    until("the rollout begins", || olga.post("updates", &begin).ok());
+    assert!(olga.get("updates").expect("a page").contains("0.9.0"));
     assert_eq!(hub.stop().code(), Some(0));
 }
 

@@ -87,31 +87,49 @@ fn done(
 ) -> Result<(), RolloutError> {
     let value = |name: &str| web::value(fields, name);
     let by = person.shown_name.as_str();
-    let about = match value("do") {
+    match value("do") {
         "begin" => {
             let booths: Vec<String> = value("booths")
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect();
-            rollouts.begin(clock::wall(), by, value("version"), value("url"), &booths)?;
-            format!("rollout of {} from {}", value("version"), value("url"))
+            let about = format!("rollout of {} from {}", value("version"), value("url"));
+            noted_first(city, person, &about, || {
+                rollouts.begin(clock::wall(), by, value("version"), value("url"), &booths)
+            })
         }
+        "go-on" => noted_first(city, person, "the rollout goes on", || rollouts.stop(None)),
         "stop" => {
+            // To stop must be possible whatever the log does.
             rollouts.stop(Some(format!("by {by}")))?;
-            "stop of the rollout".to_owned()
+            if let Err(error) = city.note_order(person, "stop of the rollout") {
+                log::error!("stop of the rollout: the log of acts does not say so: {error}");
+            }
+            Ok(())
         }
-        "go-on" => {
-            rollouts.stop(None)?;
-            "the rollout goes on".to_owned()
-        }
-        other => {
-            return Err(RolloutError::Not(format!(
-                "There is nothing like {other:?} to be done."
-            )));
-        }
-    };
-    if let Err(error) = city.note_order(person, &about) {
-        log::error!("{about}: the log of acts does not say so: {error}");
+        other => Err(RolloutError::Not(format!(
+            "There is nothing like {other:?} to be done."
+        ))),
     }
-    Ok(())
+}
+
+/// What changes booths stands in the log of acts before it begins; without that nothing begins.
+fn noted_first(
+    city: &City,
+    person: &Person,
+    about: &str,
+    act: impl FnOnce() -> Result<(), RolloutError>,
+) -> Result<(), RolloutError> {
+    if let Err(error) = city.note_order(person, about) {
+        log::error!(about = "updates"; "{about}: the log of acts cannot say so: {error}");
+        let why = "Nothing was done, because the log of acts cannot be written: see the hub's log.";
+        return Err(RolloutError::Not(why.to_owned()));
+    }
+    let done = act();
+    if done.is_err()
+        && let Err(error) = city.note_order(person, &format!("{about}: refused"))
+    {
+        log::error!(about = "updates"; "{about}: the log of acts does not say that it was refused: {error}");
+    }
+    done
 }
