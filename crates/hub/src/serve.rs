@@ -338,6 +338,7 @@ pub fn store_rules(config: &HubConfig) -> StoreRules {
         max_clip_bytes: config.store.max_clip_bytes,
         root: config.mqtt.root.clone(),
         database: config.store.elsewhere(),
+        bodies: config.store.bodies_away(),
     }
 }
 

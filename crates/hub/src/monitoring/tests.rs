@@ -167,6 +167,7 @@ impl Bench {
             max_clip_bytes: 1_000_000,
             root: "booth/1".into(),
             database: None,
+            bodies: None,
         };
         Self(Store::open(&rules).expect("opens"))
     }
