@@ -255,18 +255,36 @@ impl HubStore {
                 ("[store] bodies_endpoint", self.bodies_endpoint.is_some()),
                 ("[store] bodies_region", self.bodies_region.is_some()),
                 ("[store] bodies_key_id", self.bodies_key_id.is_some()),
-                ("[store] bodies_secret_file", self.bodies_secret_file.is_some()),
+                (
+                    "[store] bodies_secret_file",
+                    self.bodies_secret_file.is_some(),
+                ),
                 ("[store] bodies_in_clear", self.bodies_in_clear),
             ];
             for (key, is_set) in alone {
-                needs(faults, key, !is_set, "needs [store] bodies = \"s3://bucket/prefix\"");
+                needs(
+                    faults,
+                    key,
+                    !is_set,
+                    "needs [store] bodies = \"s3://bucket/prefix\"",
+                );
             }
             return;
         }
         let missing = "is missing: name the access key of the bucket";
-        needs(faults, "[store] bodies_key_id", self.bodies_key_id.is_some(), missing);
+        needs(
+            faults,
+            "[store] bodies_key_id",
+            self.bodies_key_id.is_some(),
+            missing,
+        );
         let missing = "is missing: name a file with the secret of the access key";
-        needs(faults, "[store] bodies_secret_file", self.bodies_secret_file.is_some(), missing);
+        needs(
+            faults,
+            "[store] bodies_secret_file",
+            self.bodies_secret_file.is_some(),
+            missing,
+        );
         for (key, why) in self.bodies_away().iter().flat_map(BodiesAway::faults) {
             faults.that(key, why);
         }

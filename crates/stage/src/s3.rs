@@ -57,15 +57,19 @@ impl Server {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("HOME", "/nonexistent");
         let program = Program::start("moto", &mut command)?;
-        let mut server = Self {
-            port,
-            program,
-        };
+        let mut server = Self { port, program };
         wait_for("moto answers", || {
             (!server.program.is_running() || server.ask("GET", "/").is_ok()).then_some(())
         })?;
         if server.program.ended().is_some() {
             server.program.kill();
+            if server.program.tail().contains("Permission denied") {
+                let line = format!(
+                    "!! {what}: NOT RUN, the user nobody may not run what is in target/moto: make it with Debian's own python3 ({REMEDY})\n"
+                );
+                let _ = std::io::stderr().write_all(line.as_bytes());
+                return Ok(None);
+            }
             return Err(format!("moto ended at once; {}", server.program.tail()));
         }
         Ok(Some(server))

@@ -112,10 +112,7 @@ impl Meters {
 
     /// Why the bucket with the bodies does not do its work, if it does not.
     pub fn bodies(&self, fault: Option<String>) {
-        *self
-            .bodies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = fault;
+        *self.bodies.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// Why the store could not do its work, if it has not done it since.

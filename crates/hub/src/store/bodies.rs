@@ -63,7 +63,9 @@ pub enum BodiesError {
         why: String,
     },
     /// There is no such bucket.
-    #[error("{place} is not there: make the bucket, or correct [store] bodies, bodies_endpoint and bodies_region")]
+    #[error(
+        "{place} is not there: make the bucket, or correct [store] bodies, bodies_endpoint and bodies_region"
+    )]
     NoBucket {
         /// The bucket and the prefix.
         place: String,
@@ -86,7 +88,9 @@ pub enum BodiesError {
         object: String,
     },
     /// Something of a clip that is to be deleted is still on its way there.
-    #[error("{place} is still being given what is to be deleted there; it is deleted when it has arrived")]
+    #[error(
+        "{place} is still being given what is to be deleted there; it is deleted when it has arrived"
+    )]
     OnItsWay {
         /// The bucket and the prefix.
         place: String,
@@ -291,15 +295,6 @@ impl Bodies {
     /// The bucket, where there is one.
     pub(super) fn bucket(&self) -> Option<&Arc<Bucket>> {
         self.bucket.as_ref()
-    }
-
-    /// The same with another bucket: tests break it.
-    #[cfg(test)]
-    pub(super) fn with(&self, bucket: Arc<Bucket>) -> Self {
-        Self {
-            clips: self.clips.clone(),
-            bucket: Some(bucket),
-        }
     }
 
     /// The object of a body, where there is a bucket.

@@ -227,9 +227,13 @@ impl Bucket {
             // An object that is missing never comes here.
             Error::NotFound { .. } => BodiesError::NoBucket { place },
             _ if why.contains("NoSuchBucket") => BodiesError::NoBucket { place },
-            _ if ["SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied"]
-                .iter()
-                .any(|code| why.contains(code)) =>
+            _ if [
+                "SignatureDoesNotMatch",
+                "InvalidAccessKeyId",
+                "AccessDenied",
+            ]
+            .iter()
+            .any(|code| why.contains(code)) =>
             {
                 BodiesError::Refused { place, why }
             }
@@ -455,7 +459,10 @@ impl Bucket {
         self.handle.spawn(async move {
             for key in keys_below(&*store, &folder).await.unwrap_or_default() {
                 if let Err(error) = store.delete(&key).await {
-                    log::warn!("{key} is no clip's, and cannot be deleted: {}", in_one_line(&error));
+                    log::warn!(
+                        "{key} is no clip's, and cannot be deleted: {}",
+                        in_one_line(&error)
+                    );
                 }
             }
         });
@@ -562,7 +569,10 @@ async fn put_safely(
     bytes: Bytes,
 ) -> Result<bool, Asked> {
     let payload = || PutPayload::from_bytes(bytes.clone());
-    let put = match store.put_opts(&key, payload(), PutMode::Create.into()).await {
+    let put = match store
+        .put_opts(&key, payload(), PutMode::Create.into())
+        .await
+    {
         Ok(put) => put,
         Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
             let there = store.get(&key).await?;

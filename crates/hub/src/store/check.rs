@@ -88,7 +88,8 @@ const DAMAGED: &str = "restore the file from a backup; if its booth still has it
 const REBUILD: &str = "stop the hub and run booth-hub rebuild";
 const NO_CLIPS: &str = "look at it and move it away: it is none of the hub's";
 const LOOK: &str = "listen to it beside the clip that has its place, and move it away";
-const NO_ROW: &str = "nothing was promised for it: if its booth has the clip no more, delete the object";
+const NO_ROW: &str =
+    "nothing was promised for it: if its booth has the clip no more, delete the object";
 const UNFINISHED: &str =
     "nothing was promised for it; it is taken in when its booth offers the clip again";
 
@@ -219,12 +220,7 @@ impl Checked {
     }
 
     /// Checks a row, and the files that it names.
-    fn row(
-        &mut self,
-        bodies: &Bodies,
-        private: &Private,
-        known: &Known,
-    ) -> Result<(), StoreError> {
+    fn row(&mut self, bodies: &Bodies, private: &Private, known: &Known) -> Result<(), StoreError> {
         self.clips += 1;
         let clip_id = &known.clip_id;
         if let Some(Part::Body(kind)) = known.body() {

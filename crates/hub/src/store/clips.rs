@@ -531,8 +531,7 @@ impl Store {
             let Part::Body(kind) = part else {
                 return Ok(true);
             };
-            let files =
-                BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
+            let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
             let can_be_opened = || {
                 let has_envelope = files.has_envelope();
                 has_envelope.map_err(|e| StoreError::file("reading", &files.body, e))
@@ -780,13 +779,7 @@ impl Store {
             return Ok(());
         };
         let (_, sha256) = known.file();
-        let files = BodyFiles::of(
-            &self.bodies,
-            &self.private,
-            &known.clip_id,
-            kind,
-            sha256,
-        );
+        let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
         if files.body.exists() {
             return Ok(());
         }

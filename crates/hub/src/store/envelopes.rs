@@ -236,9 +236,9 @@ pub(super) fn apart_from(body: &Path) -> io::Result<(Bytes, Option<Vec<u8>>)> {
     let mut body = fs::read(body)?;
     let before = body.first_chunk::<BEFORE_ENVELOPE>();
     let length = before.and_then(|before| envelope_length(before));
-    let place = length.filter(|length| *length > 0).and_then(|length| {
-        body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE.saturating_add(length))
-    });
+    let place = length
+        .filter(|length| *length > 0)
+        .and_then(|length| body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE.saturating_add(length)));
     let envelope = place.filter(|place| place[0] != 0).map(|place| {
         let envelope = place.to_vec();
         place.fill(0);

@@ -252,13 +252,9 @@ impl Store {
         let Some(bucket) = self.bodies.bucket().cloned() else {
             return Ok(Vec::new());
         };
-        let mut arrived = Vec::new();
         while let Ok(Done { key, name, result }) = self.uploads.done.try_recv() {
             let given_up = &mut self.uploads.given_up;
-            if let Some(at) = given_up
-                .iter()
-                .position(|(_, given_up)| *given_up == name)
-            {
+            if let Some(at) = given_up.iter().position(|(_, given_up)| *given_up == name) {
                 // Of a clip that was taken back: its deletion waits for this.
                 given_up.swap_remove(at);
                 continue;
@@ -267,10 +263,7 @@ impl Store {
                 continue;
             };
             match result {
-                Ok(envelope) => {
-                    upload.state = State::Arrived(envelope);
-                    arrived.push(key);
-                }
+                Ok(envelope) => upload.state = State::Arrived(envelope),
                 Err(fault) => {
                     complaints::note("the bodies' store", &fault.to_string());
                     upload.state = State::Rests(Mono(mono.0 + upload.pause_ms));
@@ -279,11 +272,24 @@ impl Store {
             }
         }
         self.try_again(&bucket, mono)?;
+        // Those that a fault of the store left over come again, too.
+        let under_way = self.uploads.under_way.iter();
+        let arrived: Vec<Key> = under_way
+            .filter(|(_, upload)| matches!(upload.state, State::Arrived(_)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        if arrived.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut answers = Vec::new();
         for (sender, clip_id) in arrived {
             let answer = self.finish_if_whole(wall, &sender, &clip_id);
             answers.extend(self.or_later(answer)?);
-            if let Some(left) = self.uploads.under_way.remove(&(sender.clone(), clip_id.clone())) {
+            if let Some(left) = self
+                .uploads
+                .under_way
+                .remove(&(sender.clone(), clip_id.clone()))
+            {
                 private::wipe(&self.sealed_beside(&sender, &clip_id))?;
                 self.drop_object(&bucket, &clip_id, &left.name)?;
             }
@@ -325,7 +331,9 @@ impl Store {
         name: &str,
     ) -> Result<(), StoreError> {
         let kept = rows::known(&self.db, clip_id)?;
-        let is_kept = kept.is_some_and(|known| known.file().1 == bodies::named(name).map(|(_, hash)| hash).as_ref());
+        let is_kept = kept.is_some_and(|known| {
+            known.file().1 == bodies::named(name).map(|(_, hash)| hash).as_ref()
+        });
         if !is_kept {
             bucket.delete_later(name);
         }

@@ -26,7 +26,9 @@ use crate::view::{
     PollView, RefusedPage, Views,
 };
 use booth_contract::fleet;
-use booth_contract::{Birth, BodyHash, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
+use booth_contract::{
+    Birth, BodyHash, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading,
+};
 use booth_host::clock;
 
 /// Two machines under one id are shown for this long after the second was heard.
@@ -445,13 +447,7 @@ impl StoreViews {
     }
 
     fn read_clip_file(&self, clip_id: &ClipId) -> booth_database::Result<Option<ClipFile>> {
-        type Kept = (
-            Option<String>,
-            Option<String>,
-            String,
-            bool,
-            Option<String>,
-        );
+        type Kept = (Option<String>, Option<String>, String, bool, Option<String>);
         let kept: Option<Kept> = locked(&self.db)
             .prepare_cached(
                 "SELECT body, sha256, received_at, recovered, rest_sha256
@@ -484,13 +480,7 @@ impl StoreViews {
             keys: self.keys.clone(),
         });
         Ok(Some(ClipFile {
-            files: BodyFiles::of(
-                &self.bodies,
-                &self.private,
-                clip_id,
-                kind,
-                of_body.as_ref(),
-            ),
+            files: BodyFiles::of(&self.bodies, &self.private, clip_id, kind, of_body.as_ref()),
             sha256: sha256.map(Into::into).unwrap_or_default(),
             stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             sealed,
