@@ -151,9 +151,10 @@ impl BodyFiles {
             return Ok(true);
         }
         let mut first = [0; 1];
-        // What is put into a bucket has its envelope apart.
         let Some(body) = self.open()? else {
-            return Ok(false);
+            // One that could not be taken out went into the bucket with its body.
+            let body = self.fetch()?;
+            return Ok(body.is_some_and(|body| body.get(BEFORE_ENVELOPE) != Some(&0)));
         };
         let read = body.read_at(&mut first, BEFORE_ENVELOPE as u64)?;
         Ok(read == 0 || first[0] != 0)

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use booth_stage::s3::Server;
 
@@ -16,10 +17,26 @@ pub(in crate::store) const AT: &str = "BOOTH_STORE_TESTS_BODIES_AT";
 const SECRET: &str = "geheimes-wort";
 
 /// Tests that take away or look at a body's file, copy the folder, or have a server of their own.
-const OF_FILES: [&str; 3] = [
+const OF_FILES: [&str; 19] = [
     "store::tests::backup::",
     "store::tests::away::",
     "store::tests::elsewhere::",
+    "a_restart_between_rename_and_commit_is_harmless",
+    "a_batch_whose_sync_fails_is_promised_to_nobody_and_comes_again_whole",
+    "a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended",
+    "a_file_that_is_gone_is_missed_by_the_sync_of_many_too",
+    "a_folder_whose_sync_failed_is_synced_with_the_next_batch_unless_it_is_gone",
+    "a_sync_that_fails_takes_no_manifest_or_mark_from_before_its_batch",
+    "files_that_are_found_without_their_row_are_synced_with_their_folders",
+    "a_check_names_everything_that_is_not_as_it_should_be",
+    "a_database_that_is_made_anew_answers_as_the_one_before",
+    "a_stored_clip_whose_body_is_gone_or_cut_is_asked_for_again_and_named",
+    "whatever_befalls_the_store_an_acknowledged_clip_is_there_or_asked_for_or_named",
+    "the_envelope_lies_apart_and_without_it_nobody_opens_the_body",
+    "what_comes_open_is_sealed_before_it_is_kept_and_plays_as_it_was_said",
+    "a_hub_without_the_citys_key_seals_words_and_receipt_for_the_desk_and_one_without_any_key_gives_none",
+    "a_restored_backup_brings_nothing_back_that_was_withdrawn_since",
+    "a_hub_without_a_key_takes_withdrawals_at_once_and_the_desk_works_them_off",
 ];
 
 /// Where the bodies of a folder's store are in this run.
@@ -27,8 +44,13 @@ pub(super) fn of(dir: &Path) -> Option<BodiesAway> {
     let endpoint = std::env::var(AT).ok()?;
     let mut name = DefaultHasher::new();
     dir.hash(&mut name);
-    let secret_file = std::env::temp_dir().join(format!("s3-secret-{}", std::process::id()));
-    fs::write(&secret_file, SECRET).expect("written");
+    static OF_ALL: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let secret_file = OF_ALL.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("secret"), SECRET).expect("written");
+        folder
+    });
+    let secret_file = secret_file.path().join("secret");
     Some(BodiesAway {
         bodies: format!("s3://bucket/b{:016x}", name.finish()),
         endpoint: Some(endpoint),
@@ -193,7 +215,12 @@ fn stored_is_said_when_the_bucket_has_the_body_and_a_slow_one_holds_up_nobody_el
         away.objects(),
         [(object_of(&clip, "opus"), clip.body.clone())]
     );
-    assert_eq!(away.bench.file(&clip), None, "no second copy in the folder");
+    let path = record::path(
+        &away.bench.dir().join("clips"),
+        &clip.id,
+        Part::Body(BodyKind::OggOpus),
+    );
+    assert!(!path.exists(), "no second copy in the folder");
     let staged = fs::read_dir(away.bench.dir().join("staging")).expect("read");
     assert_eq!(staged.count(), 0);
     let file = away.bench.views().clip_file(&clip.id).expect("a clip");

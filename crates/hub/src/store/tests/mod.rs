@@ -203,12 +203,14 @@ impl Bench {
     }
 
     fn file(&self, clip: &Clip) -> Option<Vec<u8>> {
-        let path = self
-            .dir()
-            .join("clips")
-            .join(&clip.id[..2])
-            .join(format!("{}.opus", clip.id));
-        fs::read(path).ok()
+        let Store {
+            bodies, private, ..
+        } = &self.store;
+        let hash = clip.manifest["sha256"].as_str();
+        let hash = hash.map(|hash| hash.to_owned().into());
+        let kind = BodyKind::OggOpus;
+        let files = BodyFiles::of(bodies, private, &clip.id, kind, hash.as_ref());
+        files.read().ok()
     }
 
     fn views(&self) -> StoreViews {
