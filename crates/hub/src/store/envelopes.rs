@@ -236,7 +236,7 @@ fn copy_out(body: &Path, envelope: &Path) -> Result<Option<u64>, StoreError> {
 pub(super) fn apart_from(body: &Path) -> io::Result<(Bytes, Option<Vec<u8>>)> {
     let mut body = fs::read(body)?;
     let before = body.first_chunk::<BEFORE_ENVELOPE>();
-    let length = before.and_then(|before| envelope_length(before));
+    let length = before.and_then(envelope_length);
     let place = length
         .filter(|length| *length > 0)
         .and_then(|length| body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE.saturating_add(length)));

@@ -4,12 +4,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use std::sync::mpsc::sync_channel;
+
+use booth_city::centre::Source;
 use booth_stage::s3::Server;
 
 use super::sealed::sealed;
 use super::small_s3::{Mood, SmallS3};
+use super::submissions::{entry, written};
 use super::withdrawals::City;
 use super::*;
+use crate::monitoring::Meters;
+use crate::worker::{self, Job, Outcome, Submit};
 
 /// Names the server for the second run of these tests, in a process of its own.
 pub(in crate::store) const AT: &str = "BOOTH_STORE_TESTS_BODIES_AT";
@@ -264,6 +270,77 @@ fn a_bucket_that_fails_in_any_way_gets_nothing_acknowledged_and_the_clip_later()
         assert_eq!(away.found(), [""; 0], "{mood:?}");
         assert_eq!(away.bench.store.bodies_fault(), None, "{mood:?}");
     }
+}
+
+#[test]
+fn the_worker_answers_a_clip_when_it_has_arrived_and_whoever_waits_is_refused_alone() {
+    let Away { server, bench } = Away::new();
+    let clip = numbered(1);
+    #[allow(clippy::disallowed_methods)] // a test reads all of them
+    let (outcomes_in, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+    let Bench { folder, store, .. } = bench;
+    let (jobs, thread) = worker::start(store, Arc::new(Meters::new(Mono(0))), move |outcome| {
+        outcomes_in.send(outcome).is_ok()
+    })
+    .expect("starts");
+    let send = |topic: String, payload: &[u8]| {
+        let message = Message {
+            topic: format!("booth/1/up/{BOOTH}/{topic}"),
+            payload: payload.to_vec(),
+            retained: false,
+            expiry_s: None,
+        };
+        jobs.send(Job::Message(message)).expect("sent");
+    };
+    server.is(Mood::Hangs);
+    let manifest = clip.manifest.to_string();
+    send(format!("clip/{}", clip.id), manifest.as_bytes());
+    for from in (0..clip.body.len()).step_by(10_000) {
+        let part = &clip.body[from..from + 10_000];
+        send(format!("part/{}/{from}", clip.id), part);
+    }
+    for _ in 0..5 {
+        let handled = outcomes.blocking_recv();
+        assert!(
+            matches!(handled, Some(Outcome::Handled(None))),
+            "{handled:?}"
+        );
+    }
+    // An answer from home needs the bucket; health that came after it does not.
+    let (answer, told) = sync_channel(1);
+    let submit = Submit {
+        entry: entry(Source::Web, written("Flere træer")),
+        clip_id: numbered(2).id,
+        answer,
+    };
+    jobs.send(Job::Submit(Box::new(submit))).expect("sent");
+    send("health".into(), br#"{"schema":1,"ready":1}"#);
+    let why = told.recv().expect("told").expect_err("no bucket");
+    assert!(why.contains("s3://bucket/city does not answer"), "{why}");
+    assert!(matches!(
+        outcomes.blocking_recv(),
+        Some(Outcome::Handled(None))
+    ));
+    server.is(Mood::Well);
+    match outcomes.blocking_recv() {
+        Some(Outcome::Arrived(answer)) => {
+            assert_eq!(answer.ack.status, AckStatus::Stored);
+            assert_eq!(Outcome::Arrived(answer).jobs(), 0);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(jobs);
+    thread.join().expect("ends");
+    // As the pages play it.
+    let status = BrokerStatus {
+        connected: true,
+        detail: String::new(),
+        rival: None,
+    };
+    let dir = folder.path().join("store");
+    let views = StoreViews::open(&dir, Vec::new(), Arc::new(Mutex::new(status))).expect("opens");
+    let file = views.clip_file(&clip.id).expect("a clip");
+    assert_eq!(crate::http::sound_of(&file).ok(), Some(clip.body));
 }
 
 #[test]
