@@ -798,6 +798,19 @@ mod tests {
             ),
             ("[store]\ndatabase=\"hub.sqlite\"", "postgres://"),
             (
+                "[store]\nbodies_region=\"eu\"",
+                "needs [store] bodies = \"s3://",
+            ),
+            ("[store]\nbodies=\"s3://clips\"", "bodies_secret_file"),
+            (
+                "[store]\nbodies=\"clips\"\nbodies_key_id=\"a\"\nbodies_secret_file=\"b\"",
+                "s3://bucket/prefix",
+            ),
+            (
+                "[store]\nbodies=\"s3://clips\"\nbodies_key_id=\"a\"\nbodies_secret_file=\"b\"\nbodies_endpoint=\"http://s3.example\"",
+                "bodies_in_clear",
+            ),
+            (
                 "[store]\ndatabase=\"postgres://hub@db.example/booth\"",
                 "without TLS",
             ),

@@ -3,7 +3,8 @@
 //! Owns: the connection (a thread with a runtime of its own), the deadline of every request, what counts as an object that is safe, and the rest
 //! after a fault, in which nothing is asked and nobody waits. Never does: decide which clip is stored; the database's row does. A failure leaves
 //! an object that no row names: the same body may be put there again, `booth-hub check` names it, and a withdrawal deletes it.
-#![allow(clippy::disallowed_methods)] // reads the file that is put there
+//!
+//! Longer than 500 lines: every question that is asked of a bucket, and what its answers mean.
 
 use std::future::Future;
 use std::path::PathBuf;
