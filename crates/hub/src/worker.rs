@@ -254,8 +254,8 @@ fn run(
     }
 }
 
-/// What is to be told to somebody who waits is put into the bucket while he waits, and costs nobody else anything if that fails: each is a batch of
-/// its own.
+/// What is to be told to somebody who waits is put into the bucket while he waits, and costs nobody else anything if that fails: each is a
+/// batch of its own.
 fn one_by_one(store: &mut Store, batch: &mut Batch, meters: &Meters) {
     let submits = std::mem::take(&mut batch.submits).into_iter();
     let alone = submits.map(|submit| Batch {

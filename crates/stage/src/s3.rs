@@ -1,7 +1,7 @@
 //! A real S3 server, moto, as an unprivileged user on a loopback port.
 //!
-//! Owns: starting the server, its buckets, ending it by its id. Never does: listen to a network, or keep anything beyond its life. Where it is
-//! not installed, that is said once and loudly ([`Server::start`]).
+//! Owns: starting the server, its buckets, ending it by its id. Never does: listen to a network, or keep anything beyond its life. Where
+//! it is not installed, that is said once and loudly ([`Server::start`]).
 #![allow(clippy::disallowed_methods)] // starts a program, and looks for it
 
 use std::io::{Read, Write};

@@ -110,16 +110,25 @@ impl Meters {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
-    /// Why the bucket with the bodies does not do its work, if it does not.
+    /// Notes why the bucket with the bodies does not do its work; `None` while it does.
     pub fn bodies(&self, fault: Option<String>) {
         *self.bodies.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// Why the store could not do its work, if it has not done it since.
     pub(super) fn fault(&self) -> Option<String> {
-        let own = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        own.clone().or_else(|| bodies.clone())
+        self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Why the bucket with the bodies does not do its work, if it does not.
+    pub(crate) fn bodies_fault(&self) -> Option<String> {
+        self.bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn received(&self) -> impl Iterator<Item = (&'static str, u64)> {

@@ -284,6 +284,11 @@ fn a_store_that_takes_no_writes_is_said_until_it_does() {
     let (status, why) = hub.get("/readyz", None);
     assert_eq!(status, 503);
     assert!(why.contains("the bucket is away"), "{why}");
+    let seen = crate::sightings::of_the_bodies(hub.meters.bodies_fault()).expect("a sighting");
+    assert_eq!(
+        (seen.kind.as_str(), seen.text.as_str()),
+        ("bodies", "the bucket is away")
+    );
     hub.meters.bodies(None);
     assert_eq!(hub.get("/readyz", None).0, 200);
 }

@@ -1,7 +1,7 @@
 //! Where whole bodies lie: in `clips/`, or as objects in a bucket of an S3-compatible store.
 //!
-//! Owns: what `[store] bodies` may say, the note `bodies.toml` in the store's folder that says the same to every program, the names of objects,
-//! and what is said when the bucket does not do its work. Never does: move a body that lies in the folder already, or keep a manifest or an
+//! Owns: what `[store] bodies` may say, the note `bodies.toml` in the store's folder that says the same to every program, the names of
+//! objects, and what is said when the bucket does not do its work. Never does: move a body that lies in the folder already, or keep a manifest or an
 //! envelope in a bucket. A body in the folder counts before one in the bucket: a store that gets a bucket later has some in both.
 #![allow(clippy::disallowed_methods)] // reads and writes the note
 

@@ -1,8 +1,8 @@
 //! A bucket of an S3-compatible store, asked from threads that wait and from ones that do not.
 //!
-//! Owns: the connection (a thread with a runtime of its own), the deadline of every request, what counts as an object that is safe, and the rest
-//! after a fault, in which nothing is asked and nobody waits. Never does: decide which clip is stored; the database's row does. A failure leaves
-//! an object that no row names: the same body may be put there again, `booth-hub check` names it, and a withdrawal deletes it.
+//! Owns: the connection (a thread with a runtime of its own), the deadline of every request, what counts as an object that is safe, and
+//! the rest after a fault, in which nothing is asked and nobody waits. Never does: decide which clip is stored; the database's row does. A
+//! failure leaves an object that no row names: the same body may be put there again, `booth-hub check` names it, and a withdrawal deletes it.
 //!
 //! Longer than 500 lines: every question that is asked of a bucket, and what its answers mean.
 

@@ -1,7 +1,7 @@
 //! Whole bodies on their way into a bucket, while the store's thread does other things.
 //!
-//! Owns: which bodies are on their way, when one that did not get there is tried again, and what follows when one is there: its row, and its
-//! answer. Never does: answer for a body that the bucket has not confirmed, or take a body out of staging before that. A failure leaves the
+//! Owns: which bodies are on their way, when one that did not get there is tried again, and what follows when one is there: its row, and
+//! its answer. Never does: answer for a body that the bucket has not confirmed, or take a body out of staging before that. A failure leaves the
 //! body whole in staging, or what staging's header says.
 
 use std::collections::HashMap;
@@ -243,8 +243,8 @@ impl Store {
         Ok(at_rest)
     }
 
-    /// What follows from bodies that have arrived, or have not: rows, and the answers, which may leave when this returns. Those that rest and
-    /// whose time has come are tried again. Called often while [`Self::awaits_bodies`].
+    /// What follows from bodies that have arrived, or have not: rows, and the answers, which may leave when this returns. Those that rest
+    /// and whose time has come are tried again. Called often while [`Self::awaits_bodies`].
     ///
     /// # Errors
     /// Those of [`Self::handle`]; what was not answered is offered again by its booth.
