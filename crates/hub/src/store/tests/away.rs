@@ -91,7 +91,7 @@ fn every_promise_of_the_store_holds_over_bodies_in_a_bucket() {
         String::from_utf8_lossy(&done.stderr)
     );
     let ran = said.matches(" ... ok").count();
-    assert!(ran > 60, "{ran} tests: {said}");
+    assert!(ran > 100, "{ran} tests: {said}");
 }
 
 /// A store whose bodies are in a small bucket.
