@@ -220,6 +220,7 @@ fn rubbish_for_a_day_is_a_line_an_hour_for_each_who_sends_it() {
         max_clip_bytes: 1 << 20,
         root: "booth/1".into(),
         database: None,
+        bodies: None,
     })
     .expect("a store");
     let wall = jiff::Timestamp::from_second(1_772_409_600).expect("a time");

@@ -62,6 +62,7 @@ impl Rig {
             max_clip_bytes: MAX_CLIP_BYTES,
             root: "booth/1".into(),
             database: None,
+            bodies: None,
         };
         self.store = Some(Store::open(&rules).expect("the hub starts by itself"));
     }

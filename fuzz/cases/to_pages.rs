@@ -40,6 +40,7 @@ fn rig() -> &'static Rig {
             max_clip_bytes: 1_000_000,
             root: "booth/1".into(),
             database: None,
+            bodies: None,
         })
         .expect("a store");
         let body = body();

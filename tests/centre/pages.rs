@@ -122,6 +122,7 @@ impl Pages {
             max_clip_bytes: 16_000_000,
             root: "booth/1".into(),
             database: None,
+            bodies: None,
         };
         let store = Store::open(&rules).expect("a store");
         let status = BrokerStatus {

@@ -235,7 +235,15 @@ fn a_booth_is_built_without_the_hubs_libraries_and_the_hub_without_the_booths() 
     };
     let (booth, hub) = (tree("booth-gateway"), tree("booth-hub"));
     let audio = tree("booth-audio");
-    for name in ["rusqlite", "axum", "hyper", "maud", "booth-hub"] {
+    for name in [
+        "rusqlite",
+        "axum",
+        "hyper",
+        "maud",
+        "object_store",
+        "reqwest",
+        "booth-hub",
+    ] {
         assert!(!booth.contains(name) && (hub.contains(name)), "{name}");
     }
     for name in ["alsa", "cpal", "rppal", "gpiocdev", "sled", "booth-spool"] {

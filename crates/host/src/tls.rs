@@ -85,6 +85,12 @@ pub fn provider() -> CryptoProvider {
     provider
 }
 
+/// Has every client of this program that brings no cryptography of its own use [`provider`].
+pub fn is_everybodys() {
+    // Who was first has said the same.
+    let _ = provider().install_default();
+}
+
 /// A client that trusts `ca`, or the system's roots, and shows `identity` (certificate, key) if given.
 pub fn client_config(
     ca: Option<&Path>,

@@ -29,6 +29,7 @@ use crate::campaign;
 use crate::campaign::editor;
 use crate::config::HubConfig;
 use crate::door::{Door, Shut};
+use crate::monitoring::Meters;
 use crate::sightings;
 use crate::store::measures::free_at;
 use crate::store::{self, Entry, Kept, Levels, OWN_SENDERS, StoreError, VoteCode, VoteCodes};
@@ -43,6 +44,7 @@ pub struct HubCentre {
     config: HubConfig,
     views: Arc<dyn Views>,
     door: Option<Arc<Door>>,
+    meters: Option<Arc<Meters>>,
     withdrawing: Option<Arc<Withdrawing>>,
     campaigns: campaign::Known,
 }
@@ -68,6 +70,7 @@ impl HubCentre {
             views,
             door: None,
             withdrawing: None,
+            meters: None,
             campaigns: campaign::Known::default(),
         })
     }
@@ -77,6 +80,14 @@ impl HubCentre {
         Self {
             door: Some(door),
             withdrawing: Some(withdrawing),
+            ..self
+        }
+    }
+
+    /// The same, which also sees what the store's thread has found wrong with its bucket.
+    pub fn hearing(self, meters: Arc<Meters>) -> Self {
+        Self {
+            meters: Some(meters),
             ..self
         }
     }
@@ -446,6 +457,11 @@ impl Centre for HubCentre {
             store.backup.as_deref(),
             std::time::SystemTime::now(),
         ));
+        let fault = self
+            .meters
+            .as_ref()
+            .and_then(|meters| meters.bodies_fault());
+        seen.extend(sightings::of_the_bodies(fault));
         Ok(seen)
     }
 

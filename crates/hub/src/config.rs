@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::enrol::HubEnrol;
-use crate::store::{self, OWN_SENDERS, StoreError};
+use crate::store::{self, BodiesAway, OWN_SENDERS, StoreError};
 use booth_city::config::CityConfig;
 use booth_contract::BoothId;
 use booth_contract::BrokerUrl;
@@ -154,6 +154,18 @@ pub struct HubStore {
     pub database: Option<String>,
     /// The file with that user's password, relative to `hub.toml`, or a systemd credential's name.
     pub database_password_file: Option<PathBuf>,
+    /// `s3://bucket/prefix`: clips' bodies are kept in this bucket of an S3-compatible store. Without it, in `dir`.
+    pub bodies: Option<String>,
+    /// `https://s3.example:9000`, where the bucket is not Amazon's.
+    pub bodies_endpoint: Option<String>,
+    /// The bucket's region, where that store has regions.
+    pub bodies_region: Option<String>,
+    /// The name of the access key.
+    pub bodies_key_id: Option<String>,
+    /// The file with that key's secret, relative to `hub.toml`, or a systemd credential's name.
+    pub bodies_secret_file: Option<PathBuf>,
+    /// `http://` may lead to another machine.
+    pub bodies_in_clear: bool,
     /// Where `booth-hub backup` writes: the hub warns when the last whole backup there is older than 26 hours. Without it nobody is warned.
     pub backup: Option<PathBuf>,
 }
@@ -166,6 +178,12 @@ impl Default for HubStore {
             reserve_bytes: 200_000_000,
             database: None,
             database_password_file: None,
+            bodies: None,
+            bodies_endpoint: None,
+            bodies_region: None,
+            bodies_key_id: None,
+            bodies_secret_file: None,
+            bodies_in_clear: false,
             backup: None,
         }
     }
@@ -214,7 +232,66 @@ impl HubStore {
         })
     }
 
+    /// The bucket for the bodies, if one is named with its key.
+    pub fn bodies_away(&self) -> Option<BodiesAway> {
+        Some(BodiesAway {
+            bodies: self.bodies.clone()?,
+            endpoint: self.bodies_endpoint.clone(),
+            region: self.bodies_region.clone(),
+            key_id: self.bodies_key_id.clone()?,
+            secret_file: self.bodies_secret_file.clone()?,
+            in_clear: self.bodies_in_clear,
+        })
+    }
+
+    fn check_bodies(&self, faults: &mut Faults) {
+        let needs = |faults: &mut Faults, key, is_there: bool, what| {
+            if !is_there {
+                faults.that(key, what);
+            }
+        };
+        if self.bodies.is_none() {
+            let alone = [
+                ("[store] bodies_endpoint", self.bodies_endpoint.is_some()),
+                ("[store] bodies_region", self.bodies_region.is_some()),
+                ("[store] bodies_key_id", self.bodies_key_id.is_some()),
+                (
+                    "[store] bodies_secret_file",
+                    self.bodies_secret_file.is_some(),
+                ),
+                ("[store] bodies_in_clear", self.bodies_in_clear),
+            ];
+            for (key, is_set) in alone {
+                needs(
+                    faults,
+                    key,
+                    !is_set,
+                    "needs [store] bodies = \"s3://bucket/prefix\"",
+                );
+            }
+            return;
+        }
+        let missing = "is missing: name the access key of the bucket";
+        needs(
+            faults,
+            "[store] bodies_key_id",
+            self.bodies_key_id.is_some(),
+            missing,
+        );
+        let missing = "is missing: name a file with the secret of the access key";
+        needs(
+            faults,
+            "[store] bodies_secret_file",
+            self.bodies_secret_file.is_some(),
+            missing,
+        );
+        for (key, why) in self.bodies_away().iter().flat_map(BodiesAway::faults) {
+            faults.that(key, why);
+        }
+    }
+
     fn check(&self, faults: &mut Faults) {
+        self.check_bodies(faults);
         if self.dir.as_os_str().is_empty() {
             faults.that("[store] dir", "is empty");
         }
@@ -481,6 +558,9 @@ impl HubConfig {
         if let Some(file) = &mut read.store.database_password_file {
             *file = find_beside(folder, file);
         }
+        if let Some(file) = &mut read.store.bodies_secret_file {
+            *file = find_beside(folder, file);
+        }
         if let Some(backup) = &mut read.store.backup {
             *backup = folder.join(&*backup);
         }
@@ -496,6 +576,13 @@ impl HubConfig {
             store::agrees(&read.store.dir, wanted.as_ref())
         {
             let fault = ConfigFault::of("[store] database", why);
+            return Err(fault.in_file(path.display()).into());
+        }
+        let wanted = read.store.bodies_away();
+        if let Err(why @ StoreError::BodiesMoved { .. }) =
+            store::bodies_agree(&read.store.dir, wanted.as_ref())
+        {
+            let fault = ConfigFault::of("[store] bodies", why);
             return Err(fault.in_file(path.display()).into());
         }
         let store = &read.store.dir;
@@ -710,6 +797,19 @@ mod tests {
                 "database_password_file",
             ),
             ("[store]\ndatabase=\"hub.sqlite\"", "postgres://"),
+            (
+                "[store]\nbodies_region=\"eu\"",
+                "needs [store] bodies = \"s3://",
+            ),
+            ("[store]\nbodies=\"s3://clips\"", "bodies_secret_file"),
+            (
+                "[store]\nbodies=\"clips\"\nbodies_key_id=\"a\"\nbodies_secret_file=\"b\"",
+                "s3://bucket/prefix",
+            ),
+            (
+                "[store]\nbodies=\"s3://clips\"\nbodies_key_id=\"a\"\nbodies_secret_file=\"b\"\nbodies_endpoint=\"http://s3.example\"",
+                "bodies_in_clear",
+            ),
             (
                 "[store]\ndatabase=\"postgres://hub@db.example/booth\"",
                 "without TLS",

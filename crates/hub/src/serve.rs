@@ -117,7 +117,8 @@ pub async fn serve_witnessed(
     let views: Arc<dyn Views> = Arc::new(views);
     let door = Arc::new(Door::new(jobs.clone()));
     let centre = HubCentre::open(config.clone(), views.clone())?
-        .taking(Arc::clone(&door), Arc::clone(&withdrawing));
+        .taking(Arc::clone(&door), Arc::clone(&withdrawing))
+        .hearing(Arc::clone(&meters));
     let centre = Arc::new(centre);
     let city = City::open(&config.store.dir, config.city.clone(), centre)?;
     let monitoring = Monitoring::new(
@@ -338,6 +339,7 @@ pub fn store_rules(config: &HubConfig) -> StoreRules {
         max_clip_bytes: config.store.max_clip_bytes,
         root: config.mqtt.root.clone(),
         database: config.store.elsewhere(),
+        bodies: config.store.bodies_away(),
     }
 }
 

@@ -141,6 +141,15 @@ pub(crate) fn of_the_machine(
     seen
 }
 
+/// What is wrong with the bucket that has the bodies of clips, as the store's thread has found it.
+pub(crate) fn of_the_bodies(fault: Option<String>) -> Option<Sighting> {
+    let text = fault?;
+    Some(Sighting {
+        text,
+        ..of_the_hub("bodies", Severity::CitizenCannotSpeak)
+    })
+}
+
 fn of(booth: &BoothView, kind: &str, severity: Severity) -> Sighting {
     Sighting {
         subject: booth.booth_id.clone(),

@@ -114,6 +114,7 @@ fn pages_stay_small_whatever_is_stored_and_show_the_citys_own_days() {
         max_clip_bytes: 1_000_000,
         root: "booth/1".into(),
         database: None,
+        bodies: None,
     };
     drop(Store::open(&rules).expect("made"));
     let mut db = Connection::open(dir.join("hub.sqlite")).expect("opens");

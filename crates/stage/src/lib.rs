@@ -9,6 +9,7 @@ pub mod mosquitto;
 pub mod postgres;
 pub mod program;
 pub mod pulse;
+pub mod s3;
 pub mod screen;
 pub mod session;
 pub mod speech;

@@ -57,7 +57,7 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "silent",
     "fleet_silent",
     "too_quiet",
@@ -70,6 +70,7 @@ pub const KINDS: [&str; 12] = [
     "broker",
     "disk",
     "backup",
+    "bodies",
 ];
 
 /// What is remembered of the looks.

@@ -4,7 +4,6 @@
 //! it (`ranged` does).
 #![allow(clippy::disallowed_methods)] // the clip's file is opened here
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -154,13 +153,31 @@ fn open(
     files: &BodyFiles,
     sealed: Option<(SealedClip, SemaphorePermit<'static>)>,
 ) -> Result<(Source, u64), Unplayable> {
-    let file = File::open(&files.body)?;
-    let len = file.metadata()?.len();
-    let Some((sealed, place)) = sealed else {
-        return Ok((Source::of(file, None), len));
+    let file = files.open()?;
+    let (sealed, place) = match (&file, sealed) {
+        (Some(_), Some((sealed, place))) => (sealed, place),
+        (Some(file), None) => {
+            let len = file.metadata()?.len();
+            return Ok((Source::of(file.try_clone()?, None), len));
+        }
+        // What is in a bucket is fetched into memory.
+        (None, None) => {
+            let place = OPENED.try_acquire().map_err(|_| Unplayable::Busy)?;
+            let bytes = Bytes::from(files.read()?);
+            let len = bytes.len() as u64;
+            let source = Source::Memory {
+                bytes,
+                _place: place,
+            };
+            return Ok((source, len));
+        }
+        (None, Some((sealed, place))) => (sealed, place),
     };
-    if len > MOST_OPENED {
-        return Err(Unplayable::TooLong(len));
+    if let Some(file) = file {
+        let len = file.metadata()?.len();
+        if len > MOST_OPENED {
+            return Err(Unplayable::TooLong(len));
+        }
     }
     let body = files.read()?;
     let opened = sealed.keys.open(&body)?;

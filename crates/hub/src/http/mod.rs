@@ -450,7 +450,7 @@ async fn a_clip(
     let Some(file) = found else {
         return missing(&uri, "There is no such clip, or it may not be played.");
     };
-    let path = file.files.body.clone();
+    let path = file.files.place();
     match clip::answer(file, &method, &headers).await {
         Ok(response) => response,
         Err(error) => {

@@ -169,6 +169,7 @@ mod tests {
             max_clip_bytes: 1_000_000,
             root: "booth/1".into(),
             database: None,
+            bodies: None,
         };
         drop(Store::open(&rules).expect("made"));
         let status = BrokerStatus {

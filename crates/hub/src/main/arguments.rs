@@ -45,6 +45,10 @@ pub(super) enum Command {
     ///   reserve_bytes = 200_000_000     # with less free the hub takes nothing more, and the booths keep their clips
     ///   # database = "postgres://booth-hub@%2Frun%2Fpostgresql/booth"  # without it a file in dir; docs/hub-store.md
     ///   # database_password_file = "database-password"
+    ///   # bodies = "s3://bucket/prefix"  # without it in dir; docs/hub-store.md
+    ///   # bodies_endpoint = "https://s3.example:9000"
+    ///   # bodies_key_id = "booth-hub"
+    ///   # bodies_secret_file = "bodies-secret"
     ///
     ///   [http]
     ///   listen = "127.0.0.1:8080"

@@ -33,6 +33,7 @@ pub struct Meters {
     failures: AtomicU64,
     /// Why the store could not do its work, until it does it again.
     fault: Mutex<Option<String>>,
+    bodies: Mutex<Option<String>>,
     /// Jobs that shared a commit.
     pub(super) batches: Histogram,
     /// How long handling and committing a batch took, seconds.
@@ -52,6 +53,7 @@ impl Meters {
             at_store: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             fault: Mutex::new(None),
+            bodies: Mutex::new(None),
             batches: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
             commits: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
         }
@@ -108,9 +110,22 @@ impl Meters {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
+    /// Notes why the bucket with the bodies does not do its work; `None` while it does.
+    pub fn bodies(&self, fault: Option<String>) {
+        *self.bodies.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
     /// Why the store could not do its work, if it has not done it since.
     pub(super) fn fault(&self) -> Option<String> {
         self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Why the bucket with the bodies does not do its work, if it does not.
+    pub(crate) fn bodies_fault(&self) -> Option<String> {
+        self.bodies
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()

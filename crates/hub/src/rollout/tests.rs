@@ -369,6 +369,7 @@ fn rollouts_in(dir: &Path) -> (Rollouts, Arc<Mutex<store::BrokerStatus>>) {
         max_clip_bytes: 1_000_000,
         root: "booth/1".into(),
         database: None,
+        bodies: None,
     };
     drop(store::Store::open(&rules).expect("opens"));
     let status = Arc::new(Mutex::new(store::BrokerStatus {

@@ -24,6 +24,7 @@ use super::backup_files::{
     Copier, EnvelopesWriter, Hashed, Layout, Note, SCHEMA, blank_envelopes, copy_all, hash,
     names_in, wipe_all, wipe_file,
 };
+use super::bodies::{self, Bodies};
 use super::envelopes::BodyFiles;
 use super::private::{self, Newer, Private};
 use super::record::{self, Part};
@@ -80,6 +81,7 @@ pub fn backup(
     mut progress: Progress,
 ) -> Result<BackedUp, BackupError> {
     elsewhere::refuse(dir, elsewhere::BY_PG_DUMP)?;
+    bodies::refuse(dir, bodies::BY_OTHERS)?;
     let database = database_in(dir);
     if !database.exists() {
         return Err(match fs::metadata(&database) {
@@ -151,6 +153,7 @@ pub fn backup(
     let db = schema::open_for_reading(&copy)?;
 
     let clips = dir.join("clips");
+    let here = Bodies::in_folder(&clips);
     let mut envelopes = EnvelopesWriter::begin(&layout.envelopes(&stamp))?;
     let mut last = ClipId::default();
     loop {
@@ -163,7 +166,7 @@ pub fn backup(
             progress.is_at(done.clips);
             let mut is_whole = true;
             if let Some(Part::Body(kind)) = known.body() {
-                let files = BodyFiles::of(&clips, &private, clip_id, kind);
+                let files = BodyFiles::of(&here, &private, clip_id, kind, None);
                 let to = record::path(&layout.clips(), clip_id, Part::Body(kind));
                 match copier.copy(&files.body, &to)? {
                     Some(bytes) => {

@@ -13,6 +13,8 @@ use booth_database::Connection;
 use serde::Serialize;
 
 use super::apart;
+use super::bodies::{self, Bodies};
+use super::bucket::Bucket;
 use super::envelopes::BodyFiles;
 use super::private::Private;
 use super::record::{self, Part};
@@ -86,6 +88,8 @@ const DAMAGED: &str = "restore the file from a backup; if its booth still has it
 const REBUILD: &str = "stop the hub and run booth-hub rebuild";
 const NO_CLIPS: &str = "look at it and move it away: it is none of the hub's";
 const LOOK: &str = "listen to it beside the clip that has its place, and move it away";
+const NO_ROW: &str =
+    "nothing was promised for it: if its booth has the clip no more, delete the object";
 const UNFINISHED: &str =
     "nothing was promised for it; it is taken in when its booth offers the clip again";
 
@@ -105,7 +109,13 @@ pub(super) fn look(
 ) -> Result<Checked, StoreError> {
     let mut checked = Checked::default();
     let clips = dir.join("clips");
+    let bodies = Bodies::of(dir)?;
     let private = Private::beside(dir);
+    // What is put there from here on is no finding.
+    let objects = match bodies.bucket() {
+        Some(bucket) => bucket.all()?,
+        None => Vec::new(),
+    };
     let path = database_in(dir);
     let db = match read_database(dir) {
         Ok(db) => Some(db),
@@ -130,8 +140,16 @@ pub(super) fn look(
             let Some(end) = known.last() else { break };
             last.clone_from(&end.clip_id);
             for clip in &known {
-                checked.row(&clips, &private, clip)?;
+                checked.row(&bodies, &private, clip)?;
                 progress.is_at(checked.clips);
+            }
+        }
+        if let Some(bucket) = bodies.bucket() {
+            for object in &objects {
+                // While a hub runs, a young object may be on its way into the store.
+                if !(is_running && object.age < ON_ITS_WAY) {
+                    checked.object(db, bucket, &object.name)?;
+                }
             }
         }
         checked.withdrawn(db, &clips)?;
@@ -145,7 +163,7 @@ pub(super) fn look(
         if is_running && is_young(&file) {
             continue;
         }
-        checked.file(db.as_ref(), (&clips, &private), &file)?;
+        checked.file(db.as_ref(), (&bodies, &private), &file)?;
     }
     for (clip_id, path) in apart::unknown(&dir.join("disputed"))? {
         let why = "it lay in the clip's place, and nobody knew its manifest";
@@ -202,14 +220,14 @@ impl Checked {
     }
 
     /// Checks a row, and the files that it names.
-    fn row(&mut self, clips: &Path, private: &Private, known: &Known) -> Result<(), StoreError> {
+    fn row(&mut self, bodies: &Bodies, private: &Private, known: &Known) -> Result<(), StoreError> {
         self.clips += 1;
         let clip_id = &known.clip_id;
         if let Some(Part::Body(kind)) = known.body() {
-            let files = BodyFiles::of(clips, private, clip_id, kind);
-            let path = files.body.clone();
             let (kept_bytes, kept_hash) = known.file();
-            let has_envelope = !path.exists()
+            let files = BodyFiles::of(bodies, private, clip_id, kind, kept_hash);
+            let path = files.place();
+            let has_envelope = (files.object.is_none() && !path.exists())
                 || files
                     .has_envelope()
                     .map_err(|e| StoreError::file("reading", &path, e))?;
@@ -239,7 +257,7 @@ impl Checked {
                 }
             }
         }
-        let path = record::path(clips, clip_id, known.record_part());
+        let path = record::path(bodies.clips(), clip_id, known.record_part());
         match record::read(&path)? {
             Some(record) if record.manifest.as_bytes() == known.raw() => {}
             Some(_) => self.found(
@@ -273,7 +291,7 @@ impl Checked {
     fn file(
         &mut self,
         db: Option<&Connection>,
-        (clips, private): (&Path, &Private),
+        (bodies, private): (&Bodies, &Private),
         path: &Path,
     ) -> Result<(), StoreError> {
         let Some((clip_id, part)) = record::named(path) else {
@@ -315,10 +333,10 @@ impl Checked {
                 self.found("extra_body", Some(clip_id), path, why, NO_CLIPS);
             }
             (Part::Record | Part::Void, None) => {
-                self.without_row(db, (clips, private), clip_id, path)?;
+                self.without_row(db, (bodies, private), clip_id, path)?;
             }
             (Part::Body(_), None) => {
-                let record = record::path(clips, clip_id, Part::Record);
+                let record = record::path(bodies.clips(), clip_id, Part::Record);
                 if record::read(&record)?.is_none() {
                     let why = "a body without manifest, which the database does not know";
                     self.found("extra_body", Some(clip_id), path, why, UNFINISHED);
@@ -328,11 +346,27 @@ impl Checked {
         Ok(())
     }
 
+    /// Checks whether a row names an object.
+    fn object(&mut self, db: &Connection, bucket: &Bucket, name: &str) -> Result<(), StoreError> {
+        let path = bucket.path_of(name);
+        let Some((clip_id, sha256)) = bodies::named(name) else {
+            let why = "no object of the hub's has such a name";
+            self.found("unknown", None, &path, why, NO_CLIPS);
+            return Ok(());
+        };
+        let known = rows::known(db, &clip_id)?;
+        if known.is_none_or(|known| known.file().1 != Some(&sha256)) {
+            let why = "a body in the bucket that no entry of the database names";
+            self.found("extra_body", Some(&clip_id), &path, why, NO_ROW);
+        }
+        Ok(())
+    }
+
     /// Reports a manifest that the database does not know.
     fn without_row(
         &mut self,
         db: Option<&Connection>,
-        (clips, private): (&Path, &Private),
+        (bodies, private): (&Bodies, &Private),
         clip_id: &ClipId,
         path: &Path,
     ) -> Result<(), StoreError> {
@@ -351,9 +385,9 @@ impl Checked {
             None => String::new(),
         };
         if let Some(kept) = kept {
-            let files = BodyFiles::of(clips, private, clip_id, kept.kind);
+            let files = BodyFiles::of(bodies, private, clip_id, kept.kind, kept.sha256());
             let found = self.hash(&files)?;
-            let body = files.body;
+            let body = files.place();
             if !kept.is_as(found.as_ref()) {
                 let (what, how) = match found {
                     None => ("missing_body", "its body is not there"),

@@ -6,7 +6,6 @@
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::fs;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -15,12 +14,14 @@ use jiff::Timestamp;
 
 use super::accept::HELD;
 use super::apart::{self, Aside};
+use super::bodies::Bodies;
 use super::codes::Verdict;
 use super::envelopes::{self, BodyFiles};
 use super::private;
 use super::record::{self, AtRest, Kept, Part, Record};
 use super::rows::{self, Known, NewRow, Rank};
 use super::staging::Offer;
+use super::uploads::Ready;
 use super::{Point, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
@@ -78,6 +79,9 @@ impl Store {
                 return Ok(None); // its words are not kept for a moment
             }
         }
+        if self.uploads.has(sender, clip_id) {
+            return Ok(None); // its body is whole, and on its way
+        }
         self.recall_offers(mono, sender, clip_id)?;
         if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
             self.cannot_read(wall, sender.as_str(), "part", "a clip in too many pieces")?;
@@ -130,6 +134,9 @@ impl Store {
         if self.was_withdrawn_before(wall, sender, &offer)? {
             return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
         }
+        if self.uploads.has_this(sender, &offer) {
+            return Ok(None); // answered when it has arrived
+        }
         let stored = Some(ingest::stored(sender, clip_id, hash.as_ref(), wall));
         let known = match self.known(clip_id)? {
             Some(known) => Some(known),
@@ -159,7 +166,7 @@ impl Store {
         if let Some(answer) = self.finish_if_whole(wall, sender, clip_id)? {
             return Ok(Some(answer));
         }
-        match is_repeated {
+        match is_repeated && !self.uploads.has(sender, clip_id) {
             true => Ok(self.missing_of(wall, sender, &offer)),
             false => Ok(None),
         }
@@ -197,9 +204,11 @@ impl Store {
             self.body_is_lost(wall, sender, known)?;
             self.take_offer(wall, mono, sender, offer)?;
             let answer = self.finish_if_whole(wall, sender, clip_id)?;
-            return Ok(ControlFlow::Break(
-                answer.or_else(|| self.missing_of(wall, sender, offer)),
-            ));
+            let is_whole = self.uploads.has(sender, clip_id);
+            return Ok(ControlFlow::Break(match answer {
+                None if !is_whole => self.missing_of(wall, sender, offer),
+                answer => answer,
+            }));
         }
         match self.gives_way(sender, known, &offer.manifest)? {
             true => Ok(ControlFlow::Continue(())),
@@ -246,7 +255,7 @@ impl Store {
     }
 
     /// Verifies, moves and records a body whose manifest is known and whose bytes are all here; the commit fsyncs it.
-    fn finish_if_whole(
+    pub(super) fn finish_if_whole(
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
@@ -269,7 +278,7 @@ impl Store {
                     return Ok(Some(ingest::discard(sender, clip_id, Some(&found), wall)));
                 }
                 self.staging.cut(sender, clip_id, bytes)?;
-                return self.place(wall, sender, offer).map(Some);
+                return self.place(wall, sender, offer);
             }
         }
         match whole.first() {
@@ -316,13 +325,13 @@ impl Store {
         Ok(Some(ingest::partial(sender, clip_id, hash, &missing, wall)))
     }
 
-    /// A whole, verified body becomes the clip's body if the clip has none yet.
+    /// A whole, verified body becomes the clip's body if the clip has none yet. No answer: it is on its way into a bucket.
     fn place(
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
         offer: &Offer,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<Option<Answer>, StoreError> {
         let clip_id = &offer.manifest.clip_id;
         let hash = offer.manifest.sha256.as_ref();
         if let Some(known) = self.known(clip_id)?
@@ -331,7 +340,10 @@ impl Store {
             if known.sha256.as_ref() == hash {
                 // Another sender has brought the same body meanwhile, or a clip's lost body comes back.
                 if !self.is_there(&known)? {
-                    let at_rest = self.move_in(sender, offer)?;
+                    let Some(ready) = self.ready(sender, offer)? else {
+                        return Ok(None);
+                    };
+                    let at_rest = self.settle(sender, offer, ready)?;
                     self.begin()?;
                     rows::set_lost(&self.db, clip_id, false)?;
                     rows::set_at_rest(&self.db, clip_id, at_rest.as_ref())?;
@@ -343,14 +355,34 @@ impl Store {
                 }
                 self.now_at_home(wall, sender, &known, offer)?;
                 self.drop_offer(sender, offer)?;
-                return Ok(ingest::stored(sender, clip_id, hash, wall));
+                return Ok(Some(ingest::stored(sender, clip_id, hash, wall)));
             }
             if !self.gives_way(sender, &known, &offer.manifest)? {
-                return self.keep_apart(wall, sender, offer);
+                return self.keep_apart(wall, sender, offer).map(Some);
             }
+            let Some(ready) = self.ready(sender, offer)? else {
+                return Ok(None);
+            };
             self.give_way(&known)?;
+            return self.take(wall, sender, offer, ready).map(Some);
         }
-        let at_rest = self.move_in(sender, offer)?;
+        let Some(ready) = self.ready(sender, offer)? else {
+            return Ok(None);
+        };
+        self.take(wall, sender, offer, ready).map(Some)
+    }
+
+    /// The clip has no body, and gets this one.
+    fn take(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+        ready: Ready,
+    ) -> Result<Answer, StoreError> {
+        let clip_id = &offer.manifest.clip_id;
+        let hash = offer.manifest.sha256.as_ref();
+        let at_rest = self.settle(sender, offer, ready)?;
         self.keep(wall, sender, offer, at_rest)?;
         self.staging.forget(sender, clip_id);
         Ok(ingest::stored(sender, clip_id, hash, wall))
@@ -375,30 +407,7 @@ impl Store {
         let to = record::path(&self.clips, clip_id, Part::Body(kept.kind));
         self.make_folder(&to)?;
         self.pass(Point::BeforeBody)?;
-        let is_known = rows::known(&self.db, clip_id)?.is_some();
-        for kind in [BodyKind::OggOpus, BodyKind::Text, BodyKind::SealedOggOpus] {
-            let there = record::path(&self.clips, clip_id, Part::Body(kind));
-            if !there.exists() {
-                continue;
-            }
-            if at_rest.is_some() && !is_known && kind == BodyKind::SealedOggOpus {
-                // What the hub sealed itself before a crash, of a clip that was promised to nobody: nothing proves what it is.
-                private::wipe(&there)?;
-                continue;
-            }
-            if kind == kept.kind || is_known {
-                let why = match is_known {
-                    true => Aside::Replaced,
-                    false => Aside::Unknown,
-                };
-                let aside = self.take_away(&there, why)?;
-                log::warn!(
-                    "{} was no clip's body; it is {} from now on",
-                    there.display(),
-                    aside.display()
-                );
-            }
-        }
+        self.clear_place(clip_id, kept.kind, at_rest.is_some())?;
         if kept.kind == BodyKind::SealedOggOpus {
             self.take_envelope_out(&from, clip_id)?;
         }
@@ -411,6 +420,40 @@ impl Store {
         Ok(at_rest)
     }
 
+    /// Moves files out of the place of a clip's body, which is about to come: they are no clip's body.
+    pub(super) fn clear_place(
+        &mut self,
+        clip_id: &ClipId,
+        comes: BodyKind,
+        is_sealed_here: bool,
+    ) -> Result<(), StoreError> {
+        let is_known = rows::known(&self.db, clip_id)?.is_some();
+        for kind in [BodyKind::OggOpus, BodyKind::Text, BodyKind::SealedOggOpus] {
+            let there = record::path(&self.clips, clip_id, Part::Body(kind));
+            if !there.exists() {
+                continue;
+            }
+            if is_sealed_here && !is_known && kind == BodyKind::SealedOggOpus {
+                // What the hub sealed itself before a crash, of a clip that was promised to nobody: nothing proves what it is.
+                private::wipe(&there)?;
+                continue;
+            }
+            if kind == comes || is_known {
+                let why = match is_known {
+                    true => Aside::Replaced,
+                    false => Aside::Unknown,
+                };
+                let aside = self.take_away(&there, why)?;
+                log::warn!(
+                    "{} was no clip's body; it is {} from now on",
+                    there.display(),
+                    aside.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Moves a file out of its clip's place; if it was to be synced there, it is synced at its new place.
     pub(super) fn take_away(&mut self, file: &Path, why: Aside<'_>) -> Result<PathBuf, StoreError> {
         if let Some((clip_id, Part::Body(BodyKind::SealedOggOpus))) = record::named(file) {
@@ -420,6 +463,7 @@ impl Store {
             envelopes::put_back(&BodyFiles {
                 body: file.to_owned(),
                 envelope: Some(envelope.clone()),
+                object: None,
             })?;
             private::wipe(&envelope)?;
         }
@@ -483,17 +527,16 @@ impl Store {
             return Ok(false);
         }
         if let Some(part) = known.body() {
-            let body = record::path(&self.clips, &known.clip_id, part);
-            let (bytes, _) = known.file();
-            let is_whole = match fs::metadata(&body) {
-                Ok(file) => {
-                    file.is_file()
-                        && file.len() == bytes
-                        && self.can_be_opened(&known.clip_id, part)?
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-                Err(error) => return Err(StoreError::file("reading", &body, error)),
+            let (bytes, sha256) = known.file();
+            let Part::Body(kind) = part else {
+                return Ok(true);
             };
+            let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
+            let can_be_opened = || {
+                let has_envelope = files.has_envelope();
+                has_envelope.map_err(|e| StoreError::file("reading", &files.body, e))
+            };
+            let is_whole = files.length()? == Some(bytes) && can_be_opened()?;
             if !is_whole {
                 return Ok(false);
             }
@@ -503,17 +546,6 @@ impl Store {
             self.write_record(&known.record(), &path)?;
         }
         Ok(true)
-    }
-
-    /// Whether a sealed body has its envelope somewhere.
-    fn can_be_opened(&self, clip_id: &ClipId, part: Part) -> Result<bool, StoreError> {
-        let Part::Body(kind) = part else {
-            return Ok(true);
-        };
-        let files = BodyFiles::of(&self.clips, &self.private, clip_id, kind);
-        files
-            .has_envelope()
-            .map_err(|e| StoreError::file("reading", &files.body, e))
     }
 
     /// The body of an acknowledged clip is missing, and a booth offers it: it is asked for again.
@@ -548,7 +580,7 @@ impl Store {
             };
             let kept = record.kept(&manifest);
             let is_whole =
-                record::has_whole_body(&self.clips, &self.private, clip_id, kept.as_ref())?;
+                record::has_whole_body(&self.bodies, &self.private, clip_id, kept.as_ref())?;
             if let Some(kept) = kept.filter(|_| is_whole) {
                 self.body_was_there(clip_id, &kept);
             }
@@ -573,7 +605,9 @@ impl Store {
         let Some(kept) = record::kept(manifest, None) else {
             return Ok(false);
         };
-        if !record::has_whole_body(&self.clips, &self.private, &manifest.clip_id, Some(&kept))? {
+        // In a bucket the same body is found when it is put there once more.
+        let here = Bodies::in_folder(&self.clips);
+        if !record::has_whole_body(&here, &self.private, &manifest.clip_id, Some(&kept))? {
             return Ok(false);
         }
         self.dirty_folders.insert(self.clips.clone());
@@ -586,9 +620,17 @@ impl Store {
 
     /// Has the commit sync a body that lay there before, and its envelope.
     fn body_was_there(&mut self, clip_id: &ClipId, kept: &Kept) {
-        let files = BodyFiles::of(&self.clips, &self.private, clip_id, kept.kind);
+        let files = BodyFiles::of(
+            &self.bodies,
+            &self.private,
+            clip_id,
+            kept.kind,
+            kept.sha256(),
+        );
         self.envelope_was_there(&files);
-        self.was_there(files.body);
+        if files.body.exists() {
+            self.was_there(files.body);
+        }
     }
 
     /// Writes a clip's record and row; the body is in its place already.
@@ -719,6 +761,7 @@ impl Store {
 
     /// Moves a held clip to `disputed`, so that its place is free for the true one.
     fn give_way(&mut self, known: &Known) -> Result<(), StoreError> {
+        self.bring_here(known)?;
         self.begin()?;
         for part in known.body().into_iter().chain([known.record_part()]) {
             let file = record::path(&self.clips, &known.clip_id, part);
@@ -727,6 +770,27 @@ impl Store {
             }
         }
         rows::forget(&self.db, &known.clip_id)?;
+        Ok(())
+    }
+
+    /// Brings a body from the bucket into the folder, from where it is set aside. Its object is nobody's then.
+    fn bring_here(&mut self, known: &Known) -> Result<(), StoreError> {
+        let Some(Part::Body(kind)) = known.body() else {
+            return Ok(());
+        };
+        let (_, sha256) = known.file();
+        let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
+        if files.body.exists() {
+            return Ok(());
+        }
+        let (Some(body), Some(object)) = (files.fetch()?, &files.object) else {
+            return Ok(());
+        };
+        self.make_folder(&files.body)?;
+        fs::write(&files.body, &body)
+            .map_err(|error| StoreError::file("writing", &files.body, error))?;
+        self.is_to_be_synced(files.body.clone());
+        self.strays.push(object.name.clone());
         Ok(())
     }
 

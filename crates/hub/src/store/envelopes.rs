@@ -11,8 +11,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use axum::body::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::bodies::{Bodies, BodiesError, Object};
 use super::private::{Private, make_folder};
 use super::record::{self, Part};
 use super::rows::{self, Known};
@@ -20,21 +22,78 @@ use super::{RECORDS_AT_ONCE, Store, StoreError, fsync, staging};
 use booth_contract::{BodyHash, BodyKind, ClipId};
 use booth_sealing::open::{BEFORE_ENVELOPE, envelope_length};
 
-/// A body's file and the file of its envelope, which may not be there.
+/// Where a body lies, and the file of its envelope, which may not be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyFiles {
     /// The body.
     pub body: PathBuf,
     /// Its envelope; a body that is not sealed has none.
     pub envelope: Option<PathBuf>,
+    /// Its object in a bucket, for a body that has no file.
+    pub(super) object: Option<Object>,
 }
 
 impl BodyFiles {
     /// The files of a clip's body.
-    pub(super) fn of(clips: &Path, private: &Private, clip_id: &ClipId, kind: BodyKind) -> Self {
+    pub(super) fn of(
+        bodies: &Bodies,
+        private: &Private,
+        clip_id: &ClipId,
+        kind: BodyKind,
+        sha256: Option<&BodyHash>,
+    ) -> Self {
         Self {
-            body: record::path(clips, clip_id, Part::Body(kind)),
+            body: record::path(bodies.clips(), clip_id, Part::Body(kind)),
             envelope: (kind == BodyKind::SealedOggOpus).then(|| private.envelope(clip_id)),
+            object: bodies.object(clip_id, kind, sha256),
+        }
+    }
+
+    /// Where it lies, for a sentence.
+    pub fn place(&self) -> PathBuf {
+        match &self.object {
+            Some(object) if !self.body.exists() => object.bucket.path_of(&object.name),
+            _ => self.body.clone(),
+        }
+    }
+
+    /// The file of the body; `None` for one that is in a bucket alone.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(crate) fn open(&self) -> io::Result<Option<File>> {
+        match File::open(&self.body) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.object.is_some() => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes of the object, with the envelope still apart; `None` where there is no bucket, or no such object in it.
+    ///
+    /// # Errors
+    /// A bucket that does not do its work.
+    pub(super) fn fetch(&self) -> Result<Option<Bytes>, BodiesError> {
+        match &self.object {
+            Some(object) => object.bucket.get(&object.name),
+            None => Ok(None),
+        }
+    }
+
+    /// How many bytes the body has; `None` where there is none.
+    ///
+    /// # Errors
+    /// Every error of the file system, and of a bucket that does not do its work.
+    pub(super) fn length(&self) -> Result<Option<u64>, StoreError> {
+        match (fs::metadata(&self.body), &self.object) {
+            (Ok(file), _) => Ok(Some(file.len()).filter(|_| file.is_file())),
+            (Err(error), Some(object)) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(object.bucket.length(&object.name)?)
+            }
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            (Err(error), _) => Err(StoreError::file("reading", &self.body, error)),
         }
     }
 
@@ -43,11 +102,23 @@ impl BodyFiles {
     /// # Errors
     /// Every error of the file system.
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut body = fs::read(&self.body)?;
+        let (mut body, object) = match (fs::read(&self.body), &self.object) {
+            (Ok(body), _) => (body, None),
+            (Err(error), Some(object)) if error.kind() == io::ErrorKind::NotFound => {
+                (self.fetch()?.ok_or(error)?.into(), Some(object))
+            }
+            (Err(error), _) => return Err(error),
+        };
         if let Some(envelope) = self.envelope()?
             && let Some(place) = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + envelope.len())
         {
             place.copy_from_slice(&envelope);
+        }
+        if let Some(object) = object
+            && BodyHash::of_digest(&Sha256::digest(&body)) != object.sha256
+        {
+            let object = self.place().display().to_string();
+            return Err(BodiesError::Altered { object }.into());
         }
         Ok(body)
     }
@@ -80,7 +151,12 @@ impl BodyFiles {
             return Ok(true);
         }
         let mut first = [0; 1];
-        let read = File::open(&self.body)?.read_at(&mut first, BEFORE_ENVELOPE as u64)?;
+        let Some(body) = self.open()? else {
+            // One that could not be taken out went into the bucket with its body.
+            let body = self.fetch()?;
+            return Ok(body.is_some_and(|body| body.get(BEFORE_ENVELOPE) != Some(&0)));
+        };
+        let read = body.read_at(&mut first, BEFORE_ENVELOPE as u64)?;
         Ok(read == 0 || first[0] != 0)
     }
 
@@ -90,6 +166,19 @@ impl BodyFiles {
     /// Every error of the file system.
     pub(super) fn hash(&self) -> Result<Option<(BodyHash, u64)>, StoreError> {
         let failed = |error| StoreError::file("reading", &self.body, error);
+        if self.object.is_some() && !self.body.exists() {
+            let Some(body) = self.fetch()? else {
+                return Ok(None);
+            };
+            let mut body = Vec::from(body);
+            if let Some(envelope) = self.envelope().map_err(failed)?
+                && let Some(place) = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + envelope.len())
+            {
+                place.copy_from_slice(&envelope);
+            }
+            let hash = BodyHash::of_digest(&Sha256::digest(&body));
+            return Ok(Some((hash, body.len() as u64)));
+        }
         let Some(envelope) = self.envelope().map_err(failed)? else {
             return staging::hash_at(&self.body);
         };
@@ -140,6 +229,25 @@ fn copy_out(body: &Path, envelope: &Path) -> Result<Option<u64>, StoreError> {
     Ok(Some(length as u64))
 }
 
+/// The bytes of a body that goes into a bucket, with zeros in the place of its envelope, and the envelope, if it has one.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn apart_from(body: &Path) -> io::Result<(Bytes, Option<Vec<u8>>)> {
+    let mut body = fs::read(body)?;
+    let before = body.first_chunk::<BEFORE_ENVELOPE>();
+    let length = before.and_then(envelope_length);
+    let place = length
+        .filter(|length| *length > 0)
+        .and_then(|length| body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE.saturating_add(length)));
+    let envelope = place.filter(|place| place[0] != 0).map(|place| {
+        let envelope = place.to_vec();
+        place.fill(0);
+        envelope
+    });
+    Ok((body.into(), envelope))
+}
+
 /// Puts zeros where a body's envelope was; the caller syncs the file.
 ///
 /// # Errors
@@ -180,17 +288,38 @@ impl Store {
         clip_id: &ClipId,
     ) -> Result<(), StoreError> {
         let envelope = self.private.envelope(clip_id);
-        if self.private_disk.is_none() {
-            let dir = self.private.dir();
-            make_folder(dir)?;
-            let disk = File::open(dir).map_err(|e| StoreError::file("opening", dir, e))?;
-            self.private_disk = Some(disk);
-        }
+        self.open_private_disk()?;
         if let Some(length) = copy_out(body, &envelope)? {
             self.private_dirty
                 .extend(envelope.parent().map(Path::to_owned));
             self.private_dirty.insert(envelope);
             blank(body, length)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the envelope of a body that is in a bucket into its file; the commit syncs it.
+    pub(super) fn put_envelope(
+        &mut self,
+        clip_id: &ClipId,
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        let envelope = self.private.envelope(clip_id);
+        self.open_private_disk()?;
+        make_folder(envelope.parent().unwrap_or(&envelope))?;
+        record::publish(&envelope, content, envelope.exists())?;
+        self.private_dirty
+            .extend(envelope.parent().map(Path::to_owned));
+        self.private_dirty.insert(envelope);
+        Ok(())
+    }
+
+    fn open_private_disk(&mut self) -> Result<(), StoreError> {
+        if self.private_disk.is_none() {
+            let dir = self.private.dir();
+            make_folder(dir)?;
+            let disk = File::open(dir).map_err(|e| StoreError::file("opening", dir, e))?;
+            self.private_disk = Some(disk);
         }
         Ok(())
     }

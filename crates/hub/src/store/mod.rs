@@ -17,7 +17,9 @@ mod at_rest;
 mod backup;
 mod backup_error;
 mod backup_files;
+mod bodies;
 mod booth_page;
+mod bucket;
 mod check;
 mod clips;
 mod clocks;
@@ -42,6 +44,7 @@ mod schema;
 mod staging;
 mod submissions;
 mod unreadable;
+mod uploads;
 mod views;
 mod votes;
 mod withdrawals;
@@ -60,6 +63,7 @@ use rustix::fs::FlockOperation;
 pub use accept::{Accepted, accept, mark_child};
 pub use backup::{BackedUp, backup};
 pub use backup_error::BackupError;
+pub use bodies::{BodiesAway, BodiesError, bodies_agree};
 pub use check::{Checked, Finding, Progress, check};
 pub use codes::{CodesError, Counts, MOST_CODES, Taken, VoteCodes};
 pub use elsewhere::agrees;
@@ -83,6 +87,7 @@ use super::ingest::{Answer, is_clip_id, shortened};
 use super::intake::MOST_SENDERS;
 use super::receipts::Opener;
 use apart::{Apart, Aside};
+use bodies::Bodies;
 use booth_contract::time::Mono;
 use booth_contract::time::rfc3339;
 use booth_contract::{BoothId, ClipId, Health, Topic, Topics};
@@ -93,6 +98,7 @@ use identity::Watch;
 use private::{Private, Unmatched};
 use record::Part;
 use staging::Staging;
+use uploads::Uploads;
 use withdrawals::Paces;
 
 /// Clips of an earlier version whose new records share a sync.
@@ -235,6 +241,28 @@ pub enum StoreError {
     /// The address of PostgreSQL cannot be used.
     #[error("[store] database {0}")]
     Address(String),
+    /// The bucket with the bodies.
+    #[error("{0}")]
+    Bodies(#[from] BodiesError),
+    /// The bodies are in a bucket, and the configuration says otherwise.
+    #[error(
+        "the bodies of the clips in {} are in {bodies}: name that as [store] bodies in hub.toml",
+        dir.display()
+    )]
+    BodiesMoved {
+        /// The folder.
+        dir: PathBuf,
+        /// What its note says.
+        bodies: String,
+    },
+    /// Something that is done with bodies in the folder.
+    #[error("the bodies of the clips are in {bodies}, and not in the folder: {instead}")]
+    BodiesElsewhere {
+        /// What the folder's note says.
+        bodies: String,
+        /// What to use.
+        instead: &'static str,
+    },
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
     InUse(PathBuf),
@@ -262,6 +290,9 @@ impl StoreError {
 
     /// Whether starting again changes nothing before somebody has acted: exit 78.
     pub fn needs_an_operator(&self) -> bool {
+        if let Self::Bodies(error) = self {
+            return error.needs_an_operator();
+        }
         matches!(
             self,
             Self::EmptyBesideClips(_)
@@ -273,6 +304,7 @@ impl StoreError {
                 | Self::NothingToMove(_)
                 | Self::Occupied { .. }
                 | Self::Address(_)
+                | Self::BodiesMoved { .. }
         )
     }
 
@@ -334,6 +366,8 @@ pub struct StoreRules {
     pub root: String,
     /// The database of PostgreSQL in which the rows are; without it they are in a file in the folder.
     pub database: Option<Elsewhere>,
+    /// The bucket in which bodies are kept; without it they are kept in the folder.
+    pub bodies: Option<BodiesAway>,
 }
 
 /// Everything the hub keeps; see the module's comment.
@@ -341,6 +375,12 @@ pub struct StoreRules {
 pub struct Store {
     db: Connection,
     clips: PathBuf,
+    bodies: Bodies,
+    uploads: Uploads,
+    /// Whoever asks waits for the bucket, and hears of its faults.
+    waits_for_bucket: bool,
+    /// Objects that no row names after the next commit.
+    strays: Vec<String>,
     staging: Staging,
     apart: Apart,
     private: Private,
@@ -400,6 +440,11 @@ impl Store {
         }
         let lock = lock(dir)?;
         elsewhere::bind(dir, rules.database.as_ref())?;
+        bodies::bind(dir, rules.bodies.as_ref())?;
+        let bodies = Bodies::of(dir)?;
+        if let Some(bucket) = bodies.bucket() {
+            bucket.prove()?;
+        }
         let (db, watch) = match &rules.database {
             None => open_file(dir, &clips)?,
             Some(_) => open_elsewhere(dir, &clips)?,
@@ -418,6 +463,10 @@ impl Store {
         let mut store = Self {
             db,
             clips,
+            bodies,
+            uploads: Uploads::default(),
+            waits_for_bucket: waits_always(),
+            strays: Vec::new(),
             staging,
             private_dirty: BTreeSet::new(),
             private_disk: None,
@@ -449,6 +498,9 @@ impl Store {
             _lock: lock,
         };
         store.write_missing_records()?;
+        for clip_id in store.private.leaving()? {
+            store.paces.half_deleted(clip_id);
+        }
         // Before anything is served or asked for: what was withdrawn may have come back with a backup.
         store.bury_again()?;
         store.take_old_envelopes_out()?;
@@ -594,10 +646,12 @@ impl Store {
         };
         let booth = match &known {
             Topic::Clip(booth, clip_id) => {
-                return self.manifest(wall, mono, booth, clip_id, payload);
+                let answer = self.manifest(wall, mono, booth, clip_id, payload);
+                return self.or_later(answer);
             }
             Topic::Part(booth, clip_id, offset) => {
-                return self.part(wall, mono, booth, clip_id, *offset, payload);
+                let answer = self.part(wall, mono, booth, clip_id, *offset, payload);
+                return self.or_later(answer);
             }
             Topic::Withdraw(booth, id) => return self.withdrawal(wall, booth, id, payload),
             Topic::State(booth)
@@ -665,7 +719,13 @@ impl Store {
             self.in_transaction = false;
             self.pass(Point::AfterCommit)?;
         }
-        self.watch.look()
+        self.watch.look()?;
+        if let Some(bucket) = self.bodies.bucket() {
+            for stray in self.strays.drain(..) {
+                bucket.delete_later(&stray);
+            }
+        }
+        Ok(())
     }
 
     /// Fsyncs the files that were moved into `clips/`. A file whose sync fails may look whole and not be on the disk, now and after
@@ -738,6 +798,7 @@ impl Store {
         // Files without a row are adopted, and synced, by their clips' next manifest.
         self.unsynced_files.clear();
         self.found_files.clear();
+        self.strays.clear();
         if std::mem::take(&mut self.in_transaction)
             && !self.db.is_autocommit()
             && let Err(error) = self.db.roll_back()
@@ -830,6 +891,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether every body is waited for: in the second run of the store's tests.
+#[cfg(test)]
+fn waits_always() -> bool {
+    std::env::var_os(tests::BODIES_AT).is_some()
+}
+
+#[cfg(not(test))]
+const fn waits_always() -> bool {
+    false
 }
 
 /// How much is free on the store's disk.

@@ -225,6 +225,40 @@ impl Private {
         Ok(found)
     }
 
+    fn leaving_path(&self, clip_id: &ClipId) -> PathBuf {
+        self.dir.join("leaving").join(clip_id.as_str())
+    }
+
+    /// Notes durably that objects of this clip are to be deleted from the bucket.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn leaves(&self, clip_id: &ClipId) -> Result<(), StoreError> {
+        let path = self.leaving_path(clip_id);
+        match path.exists() {
+            true => sync_what_is_there(&path),
+            false => write(&path, b""),
+        }
+    }
+
+    /// They are gone.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn has_left(&self, clip_id: &ClipId) -> Result<(), StoreError> {
+        wipe(&self.leaving_path(clip_id)).map(|_| ())
+    }
+
+    /// The clips whose objects are to be deleted.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn leaving(&self) -> Result<Vec<ClipId>, StoreError> {
+        let files = files_in(&self.dir.join("leaving"))?;
+        let ids = files.iter().map(|path| ClipId::from(name_of(path)));
+        Ok(ids.filter(|clip_id| is_clip_id(clip_id)).collect())
+    }
+
     /// Has all marks on the disk: what a process before wrote may not be.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use booth_database::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::apart::rename_new;
+use super::bodies::Bodies;
 use super::check::Progress;
 use super::identity::{SQLITE_FILES, beside, set_mark};
 use super::private::Private;
@@ -66,6 +67,7 @@ pub struct Rebuilt {
 /// A hub that is running, and every error of the file system and the database.
 pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError> {
     elsewhere::refuse(dir, elsewhere::BY_PG_RESTORE)?;
+    let bodies = Bodies::of(dir)?;
     let _lock = super::lock(dir)?;
     let database = database_in(dir);
     let clips = dir.join("clips");
@@ -110,7 +112,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
             };
             match (part, is_second) {
                 (Part::Record, false) | (Part::Void, true) => {
-                    rebuilt.clip(&db, &zone, (&clips, &private), &clip_id, &path)?;
+                    rebuilt.clip(&db, &zone, (&bodies, &private), &clip_id, &path)?;
                 }
                 (Part::Withdrawn, false) => {
                     let at = fs::read_to_string(&path).unwrap_or_default();
@@ -153,7 +155,7 @@ impl Rebuilt {
         &mut self,
         db: &Connection,
         zone: &jiff::tz::TimeZone,
-        (clips, private): (&Path, &Private),
+        (bodies, private): (&Bodies, &Private),
         clip_id: &ClipId,
         path: &Path,
     ) -> Result<(), StoreError> {
@@ -170,7 +172,7 @@ impl Rebuilt {
             return Ok(());
         };
         let kept = record.kept(&manifest);
-        let is_whole = record::has_whole_body(clips, private, clip_id, kept.as_ref())?;
+        let is_whole = record::has_whole_body(bodies, private, clip_id, kept.as_ref())?;
         if !is_whole {
             self.lost.push(clip_id.clone());
         }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use super::bodies::Bodies;
 use super::codes::Verdict;
 use super::envelopes::BodyFiles;
 use super::private::Private;
@@ -206,13 +207,20 @@ const PARTS: [(Part, &str); 6] = [
 
 /// Where a clip's file lies. The id was checked: it cannot leave the folder.
 pub(super) fn path(clips: &Path, clip_id: &ClipId, part: Part) -> PathBuf {
-    let suffix = PARTS
-        .iter()
-        .find(|(of, _)| *of == part)
-        .map_or("", |(_, suffix)| suffix);
+    let suffix = suffix(part);
     clips
         .join(&clip_id[..2])
         .join(format!("{clip_id}.{suffix}"))
+}
+
+fn suffix(part: Part) -> &'static str {
+    let known = PARTS.iter().find(|(of, _)| *of == part);
+    known.map_or("", |(_, suffix)| suffix)
+}
+
+/// How the name of such a body ends.
+pub(super) fn suffix_of(kind: BodyKind) -> &'static str {
+    suffix(Part::Body(kind))
 }
 
 /// What a body's file must be.
@@ -224,6 +232,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// The hash of its body.
+    pub(super) fn sha256(&self) -> Option<&BodyHash> {
+        self.sha256.as_ref()
+    }
+
     /// Whether a file with this hash and length is it.
     pub(super) fn is_as(&self, found: Option<&(BodyHash, u64)>) -> bool {
         found
@@ -254,13 +267,13 @@ pub(super) fn kept(manifest: &Manifest, at_rest: Option<&AtRest>) -> Option<Kept
 /// # Errors
 /// Every error of the file system.
 pub(super) fn has_whole_body(
-    clips: &Path,
+    bodies: &Bodies,
     private: &Private,
     clip_id: &ClipId,
     kept: Option<&Kept>,
 ) -> Result<bool, StoreError> {
     let Some(kept) = kept else { return Ok(true) };
-    let files = BodyFiles::of(clips, private, clip_id, kept.kind);
+    let files = BodyFiles::of(bodies, private, clip_id, kept.kind, kept.sha256());
     Ok(kept.is_as(files.hash()?.as_ref()))
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use booth_database::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
 
+use super::bodies::Bodies;
 use super::envelopes::BodyFiles;
 use super::private::Private;
 use super::{StoreError, gaps, lists, schema, unreadable, votes};
@@ -25,7 +26,9 @@ use crate::view::{
     PollView, RefusedPage, Views,
 };
 use booth_contract::fleet;
-use booth_contract::{Birth, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading};
+use booth_contract::{
+    Birth, BodyHash, BodyKind, ClipId, ConsentMode, Health, Presence, Severity, reading,
+};
 use booth_host::clock;
 
 /// Two machines under one id are shown for this long after the second was heard.
@@ -52,7 +55,7 @@ pub struct StoreViews {
     pub(super) db: Mutex<Connection>,
     /// The store's folder.
     store: PathBuf,
-    clips: PathBuf,
+    bodies: Bodies,
     private: Private,
     keys: Arc<Keyring>,
     /// The names of the keys that booths are to seal to: those of the private keys, and those that are expected besides.
@@ -139,7 +142,7 @@ impl StoreViews {
         Ok(Self {
             db: Mutex::new(db),
             store: dir.to_owned(),
-            clips: dir.join("clips"),
+            bodies: Bodies::of(dir)?,
             private: Private::beside(dir),
             keys: Arc::default(),
             known_keys: Vec::new(),
@@ -444,10 +447,10 @@ impl StoreViews {
     }
 
     fn read_clip_file(&self, clip_id: &ClipId) -> booth_database::Result<Option<ClipFile>> {
-        type Kept = (Option<String>, Option<String>, String, bool, bool);
+        type Kept = (Option<String>, Option<String>, String, bool, Option<String>);
         let kept: Option<Kept> = locked(&self.db)
             .prepare_cached(
-                "SELECT body, sha256, received_at, recovered, rest_sha256 IS NOT NULL
+                "SELECT body, sha256, received_at, recovered, rest_sha256
                  FROM clip WHERE clip_id = ?1 AND kind IN ('audio', 'text')",
             )?
             .query_row([clip_id.as_str()], |row| {
@@ -460,9 +463,11 @@ impl StoreViews {
                 ))
             })
             .optional()?;
-        let Some((Some(body), sha256, received_at, recovered, is_sealed_here)) = kept else {
+        let Some((Some(body), sha256, received_at, recovered, rest_sha256)) = kept else {
             return Ok(None);
         };
+        let is_sealed_here = rest_sha256.is_some();
+        let of_body: Option<BodyHash> = rest_sha256.or_else(|| sha256.clone()).map(Into::into);
         let kind = match body.as_str() {
             "ogg-opus" if !is_sealed_here => BodyKind::OggOpus,
             "text/1" if !is_sealed_here => BodyKind::Text,
@@ -475,7 +480,7 @@ impl StoreViews {
             keys: self.keys.clone(),
         });
         Ok(Some(ClipFile {
-            files: BodyFiles::of(&self.clips, &self.private, clip_id, kind),
+            files: BodyFiles::of(&self.bodies, &self.private, clip_id, kind, of_body.as_ref()),
             sha256: sha256.map(Into::into).unwrap_or_default(),
             stored_at: received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
             sealed,

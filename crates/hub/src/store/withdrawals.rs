@@ -16,6 +16,7 @@ use booth_database::{OptionalExtension, params};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::bodies::BodiesError;
 use super::codes::Verdict;
 use super::private::{self, Private, Source, Tombstone, Waiting};
 use super::record::{self, Part};
@@ -97,6 +98,11 @@ impl Paces {
         }
         let own = self.of.entry(source.clone()).or_default();
         own.may(now, OF_ONE) && self.booths.may(now, OF_BOOTHS)
+    }
+
+    /// Has a deletion begun again that was cut off.
+    pub(super) fn half_deleted(&mut self, clip_id: ClipId) {
+        self.half_deleted.insert(clip_id);
     }
 
     /// Leaves a withdrawal alone for a growing pause, ten minutes at most.
@@ -299,9 +305,15 @@ impl Store {
     /// Every error of the file system and the database; whatever was not worked off waits.
     pub fn work_off(&mut self, wall: Timestamp, mono: Mono) -> Result<(), StoreError> {
         let mut first_fault = self.empty_log().err();
+        self.look_after_bucket();
         for clip_id in self.paces.half_deleted.clone() {
             if let Err(error) = self.erase(wall, &clip_id) {
+                // What one clip's objects meet, those of the others meet, too.
+                let is_for_all = matches!(&error, StoreError::Bodies(fault) if !matches!(fault, BodiesError::OnItsWay { .. }));
                 self.goes_on_after(error, &mut first_fault)?;
+                if is_for_all {
+                    break;
+                }
             }
         }
         let mut done = 0;
@@ -541,6 +553,9 @@ impl Store {
 
     /// Deletes what is here of a clip that has its mark.
     fn delete(&mut self, clip_id: &ClipId, tombstone: &Tombstone) -> Result<(), StoreError> {
+        if self.bodies.bucket().is_some() {
+            self.private.leaves(clip_id)?;
+        }
         self.begin()?;
         let card_id = tombstone.card_id.as_ref().map(|card_id| card_id.as_str());
         self.db.execute(
@@ -590,7 +605,8 @@ impl Store {
             fsync(&folder)?;
         }
         self.staging.erase(clip_id, None)?;
-        self.apart.erase(clip_id)
+        self.apart.erase(clip_id)?;
+        self.delete_objects(clip_id)
     }
 
     /// Has nothing of deleted rows stay in SQLite's log. Another reader may keep it from that for a moment: then it is done later.
@@ -643,7 +659,14 @@ impl Store {
                     },
                 };
                 log::info!(clip_id = clip_id.as_str(); "a withdrawn clip was here again, from a backup or after a kill; it is deleted");
-                self.delete(&clip_id, &tombstone)?;
+                match self.delete(&clip_id, &tombstone) {
+                    // Its envelope is gone, and nothing names it: its object goes when the bucket answers.
+                    Err(StoreError::Bodies(fault)) => {
+                        log::error!(fault = "withdrawals"; "{fault}");
+                        self.paces.half_deleted(clip_id);
+                    }
+                    done => done?,
+                }
             }
         }
         let noted: Vec<(ClipId, Tombstone)> = self

@@ -91,6 +91,7 @@ fn rules(folder: &Path, max_clip_bytes: u64) -> StoreRules {
         max_clip_bytes,
         root: "booth/1".into(),
         database: None,
+        bodies: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! Longer than 500 lines: one bench, and a test per promise.
 #![allow(clippy::disallowed_methods)]
 
+mod away;
 mod backup;
 mod codes;
 mod elsewhere;
@@ -10,9 +11,12 @@ mod fleet;
 mod keeps;
 mod model;
 mod sealed;
+mod small_s3;
 mod submissions;
 mod whose;
 mod withdrawals;
+
+pub(super) use away::AT as BODIES_AT;
 
 use std::sync::{Arc, Mutex};
 
@@ -62,6 +66,7 @@ fn rules(dir: &Path) -> StoreRules {
         max_clip_bytes: 1_000_000,
         root: "booth/1".into(),
         database: elsewhere::of(dir),
+        bodies: away::of(dir),
     }
 }
 
@@ -198,12 +203,14 @@ impl Bench {
     }
 
     fn file(&self, clip: &Clip) -> Option<Vec<u8>> {
-        let path = self
-            .dir()
-            .join("clips")
-            .join(&clip.id[..2])
-            .join(format!("{}.opus", clip.id));
-        fs::read(path).ok()
+        let Store {
+            bodies, private, ..
+        } = &self.store;
+        let hash = clip.manifest["sha256"].as_str();
+        let hash = hash.map(|hash| hash.to_owned().into());
+        let kind = BodyKind::OggOpus;
+        let files = BodyFiles::of(bodies, private, &clip.id, kind, hash.as_ref());
+        files.read().ok()
     }
 
     fn views(&self) -> StoreViews {

@@ -12,11 +12,11 @@ use crate::withdrawing::{How, Taken, Withdrawing};
 const SOUND: &[u8] = include_bytes!("../../../../sealing/vectors/clip.opus");
 const WORDS: &str = "Bænken ved åen er væltet; sæt den op 🪑";
 
-fn written(text: &str) -> Body {
+pub(super) fn written(text: &str) -> Body {
     Body::Written(text.into())
 }
 
-fn entry(source: Source, body: Body) -> Entry {
+pub(super) fn entry(source: Source, body: Body) -> Entry {
     Entry {
         clip_id: None,
         submission: Submission {

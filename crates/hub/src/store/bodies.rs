@@ -1,0 +1,354 @@
+//! Where whole bodies lie: in `clips/`, or as objects in a bucket of an S3-compatible store.
+//!
+//! Owns: what `[store] bodies` may say, the note `bodies.toml` in the store's folder that says the same to every program, the names of
+//! objects, and what is said when the bucket does not do its work. Never does: move a body that lies in the folder already, or keep a manifest or an
+//! envelope in a bucket. A body in the folder counts before one in the bucket: a store that gets a bucket later has some in both.
+#![allow(clippy::disallowed_methods)] // reads and writes the note
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use booth_host::plain_file;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::bucket::Bucket;
+use super::record;
+use booth_contract::{BodyHash, BodyKind, ClipId};
+
+/// The region that is named to a server that has none.
+const ANY_REGION: &str = "us-east-1";
+/// What to do instead of a backup, or of making the database anew.
+pub(super) const BY_OTHERS: &str = "save the bucket with its own tools (a replica, or a copy of another provider), and the store's folder and the \
+  one with -private beside it with any program that copies files while the hub is stopped (docs/hub-store.md)";
+
+/// The bucket with the bodies, and how it is reached. Holds no secret, but the name of the file that does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodiesAway {
+    /// `s3://bucket/prefix`; the prefix may be missing.
+    pub bodies: String,
+    /// `https://s3.example` of another server than Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The region, where the server has regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The name of the access key.
+    pub key_id: String,
+    /// The file with the key's secret.
+    pub secret_file: PathBuf,
+    /// Another machine may be spoken to without TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_clear: bool,
+}
+
+/// The bucket does not do its work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodiesError {
+    /// The configuration cannot be used.
+    #[error("[store] {0}")]
+    Setting(String),
+    /// It knows this key not, or not for this.
+    #[error(
+        "{place} refuses this hub ({why}): look at [store] bodies_key_id and bodies_secret_file, and whether this key may list, read, write and \
+         delete there"
+    )]
+    Refused {
+        /// The bucket and the prefix.
+        place: String,
+        /// What it said.
+        why: String,
+    },
+    /// There is no such bucket.
+    #[error(
+        "{place} is not there: make the bucket, or correct [store] bodies, bodies_endpoint and bodies_region"
+    )]
+    NoBucket {
+        /// The bucket and the prefix.
+        place: String,
+    },
+    /// It does not answer, or not as it should.
+    #[error(
+        "{place} does not answer as it should ({why}): what is not in it is acknowledged to nobody and the booths keep their clips; look at that \
+         server and the way to it, and the hub goes on by itself"
+    )]
+    Away {
+        /// The bucket and the prefix.
+        place: String,
+        /// What happened.
+        why: String,
+    },
+    /// What lies there is not what was put there.
+    #[error("{object} is not what was put there: run booth-hub check, and look at that server")]
+    Altered {
+        /// The object.
+        object: String,
+    },
+    /// Something of a clip that is to be deleted is still on its way there.
+    #[error(
+        "{place} is still being given what is to be deleted there; it is deleted when it has arrived"
+    )]
+    OnItsWay {
+        /// The bucket and the prefix.
+        place: String,
+    },
+}
+
+impl BodiesError {
+    /// Whether starting again changes nothing before somebody has acted.
+    pub(super) fn needs_an_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Setting(_) | Self::Refused { .. } | Self::NoBucket { .. }
+        )
+    }
+}
+
+impl From<BodiesError> for io::Error {
+    fn from(error: BodiesError) -> Self {
+        let kind = match &error {
+            BodiesError::Altered { .. } => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl BodiesAway {
+    /// The bucket, and the prefix of every object's name without slashes around it.
+    ///
+    /// # Errors
+    /// What is wrong with the address, as the end of a sentence.
+    pub fn bucket_and_prefix(&self) -> Result<(&str, &str), String> {
+        let wanted = "must be like \"s3://bucket/prefix\"";
+        let Some(rest) = self.bodies.strip_prefix("s3://") else {
+            return Err(format!("{wanted}, and is {:?}", self.bodies));
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let is_bucket = (3..=63).contains(&bucket.len()) && bucket.chars().all(is_of_a_name);
+        let is_level = |level: &str| {
+            !level.is_empty() && !matches!(level, "." | "..") && level.chars().all(is_of_a_name)
+        };
+        let is_prefix = prefix.is_empty() || prefix.split('/').all(is_level);
+        match is_bucket && is_prefix && prefix.len() <= 200 {
+            true => Ok((bucket, prefix)),
+            false => Err(format!(
+                "{wanted}, with letters, digits, dots and hyphens alone, and is {:?}",
+                self.bodies
+            )),
+        }
+    }
+
+    /// The region, or what stands for one.
+    pub(super) fn region(&self) -> &str {
+        self.region.as_deref().unwrap_or(ANY_REGION)
+    }
+
+    /// What is wrong with the endpoint, as the end of a sentence.
+    fn endpoint_fault(&self) -> Option<String> {
+        let endpoint = self.endpoint.as_deref()?;
+        let (is_clear, rest) = match endpoint.split_once("://") {
+            Some(("https", rest)) => (false, rest),
+            Some(("http", rest)) => (true, rest),
+            _ => return Some("must begin with https:// (or http:// on this machine)".into()),
+        };
+        let authority = rest.trim_end_matches('/');
+        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+            return Some("must be a server and a port alone, like https://s3.example:9000".into());
+        }
+        let server = match authority.rsplit_once(':') {
+            Some((server, port)) if port.parse::<u16>().is_ok() => server,
+            _ => authority,
+        };
+        let server = server.trim_start_matches('[').trim_end_matches(']');
+        let is_here = server == "localhost"
+            || server
+                .parse()
+                .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+        (is_clear && !is_here && !self.in_clear).then(|| {
+            "leads to another machine without TLS: use https://, or say bodies_in_clear = true where nobody else is on that network".into()
+        })
+    }
+
+    /// Every key that cannot work, and why.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        if let Err(why) = self.bucket_and_prefix() {
+            faults.push(("[store] bodies", why));
+        }
+        if let Some(why) = self.endpoint_fault() {
+            faults.push(("[store] bodies_endpoint", why));
+        }
+        faults
+    }
+
+    /// Leaves the note in a folder, durably.
+    fn note(&self, dir: &Path) -> Result<(), StoreError> {
+        let path = note_in(dir);
+        toml::to_string(self)
+            .map_err(io::Error::other)
+            .and_then(|text| plain_file::replace_private(&path, text.as_bytes()))
+            .map_err(|error| StoreError::file("writing", &path, error))
+    }
+}
+
+fn note_in(dir: &Path) -> PathBuf {
+    dir.join("bodies.toml")
+}
+
+/// What the folder's note says; `None` where all bodies are in the folder.
+///
+/// # Errors
+/// A note that cannot be read.
+pub(super) fn noted(dir: &Path) -> Result<Option<BodiesAway>, StoreError> {
+    let path = note_in(dir);
+    let read = match fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map(Some).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| StoreError::file("reading", &path, error))
+}
+
+/// Whether the folder and the configuration say the same. A folder without a note says nothing.
+///
+/// # Errors
+/// [`StoreError::BodiesMoved`], and a note that cannot be read.
+pub fn bodies_agree(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
+    match (wanted, noted(dir)?) {
+        (_, None) => Ok(()),
+        (Some(wanted), Some(noted)) if wanted.bodies == noted.bodies => Ok(()),
+        (_, Some(noted)) => Err(StoreError::BodiesMoved {
+            dir: dir.to_owned(),
+            bodies: noted.bodies,
+        }),
+    }
+}
+
+/// Notes what the configuration says, if it may say that.
+///
+/// # Errors
+/// [`StoreError::BodiesMoved`], and every error of the file system.
+pub(super) fn bind(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
+    bodies_agree(dir, wanted)?;
+    match wanted {
+        Some(wanted) if noted(dir)?.as_ref() != Some(wanted) => wanted.note(dir),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what is done with bodies in the folder where some are in a bucket.
+///
+/// # Errors
+/// [`StoreError::BodiesElsewhere`].
+pub(super) fn refuse(dir: &Path, instead: &'static str) -> Result<(), StoreError> {
+    match noted(dir)? {
+        None => Ok(()),
+        Some(noted) => Err(StoreError::BodiesElsewhere {
+            bodies: noted.bodies,
+            instead,
+        }),
+    }
+}
+
+/// The bodies of a store.
+#[derive(Debug, Clone)]
+pub(super) struct Bodies {
+    clips: PathBuf,
+    bucket: Option<Arc<Bucket>>,
+}
+
+impl Bodies {
+    /// The bodies of the store in this folder, as its note says. Nothing is asked of a bucket yet.
+    ///
+    /// # Errors
+    /// A note, an address or a secret that cannot be used.
+    pub(super) fn of(dir: &Path) -> Result<Self, StoreError> {
+        let bucket = match noted(dir)? {
+            Some(away) => Some(Bucket::open(&away)?),
+            None => None,
+        };
+        Ok(Self {
+            clips: dir.join("clips"),
+            bucket,
+        })
+    }
+
+    /// Bodies that lie in this folder and nowhere else.
+    pub(super) fn in_folder(clips: &Path) -> Self {
+        Self {
+            clips: clips.to_owned(),
+            bucket: None,
+        }
+    }
+
+    /// The folder.
+    pub(super) fn clips(&self) -> &Path {
+        &self.clips
+    }
+
+    /// The bucket, where there is one.
+    pub(super) fn bucket(&self) -> Option<&Arc<Bucket>> {
+        self.bucket.as_ref()
+    }
+
+    /// The object of a body, where there is a bucket.
+    pub(super) fn object(
+        &self,
+        clip_id: &ClipId,
+        kind: BodyKind,
+        sha256: Option<&BodyHash>,
+    ) -> Option<Object> {
+        let bucket = self.bucket.clone()?;
+        let sha256 = sha256?.clone();
+        Some(Object {
+            name: name_of(clip_id, kind, &sha256),
+            bucket,
+            sha256,
+        })
+    }
+}
+
+/// The object of a body: its name in the bucket says whose it is, and the hash that the body had when it was sealed.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) bucket: Arc<Bucket>,
+    /// Its name below the prefix.
+    pub(super) name: String,
+    /// SHA-256 of the body with its envelope in its place.
+    pub(super) sha256: BodyHash,
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.bucket.place() == other.bucket.place()
+    }
+}
+
+impl Eq for Object {}
+
+/// The name of a body's object. Two versions of a clip have two names, so that an object is never replaced by another body.
+pub(super) fn name_of(clip_id: &ClipId, kind: BodyKind, sha256: &BodyHash) -> String {
+    let suffix = record::suffix_of(kind);
+    format!("{}/{clip_id}/{sha256}.{suffix}", &clip_id[..2])
+}
+
+/// What all names of a clip's objects begin with.
+pub(super) fn folder_of(clip_id: &ClipId) -> String {
+    format!("{}/{clip_id}", &clip_id[..2])
+}
+
+/// The clip and the hash that an object's name says.
+pub(super) fn named(name: &str) -> Option<(ClipId, BodyHash)> {
+    let [beginning, clip_id, file] = name.split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let (sha256, _) = file.split_once('.')?;
+    let is_one = crate::ingest::is_clip_id(clip_id) && clip_id.starts_with(beginning);
+    (is_one && sha256.len() == 64).then(|| (clip_id.into(), sha256.to_owned().into()))
+}

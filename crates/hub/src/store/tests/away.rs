@@ -1,0 +1,605 @@
+//! Bodies in a bucket: every promise of the store again over a real S3 server, and what a bucket can do to a hub.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use std::sync::mpsc::sync_channel;
+
+use booth_city::centre::Source;
+use booth_stage::s3::Server;
+
+use super::sealed::sealed;
+use super::small_s3::{Mood, SmallS3};
+use super::submissions::{entry, written};
+use super::withdrawals::City;
+use super::*;
+use crate::monitoring::Meters;
+use crate::worker::{self, Job, Outcome, Submit};
+
+/// Names the server for the second run of these tests, in a process of its own.
+pub(in crate::store) const AT: &str = "BOOTH_STORE_TESTS_BODIES_AT";
+/// What no line of a log and no sentence may hold.
+const SECRET: &str = "geheimes-wort";
+
+/// Tests that take away or look at a body's file, copy the folder, or have a server of their own.
+const OF_FILES: [&str; 19] = [
+    "store::tests::backup::",
+    "store::tests::away::",
+    "store::tests::elsewhere::",
+    "a_restart_between_rename_and_commit_is_harmless",
+    "a_batch_whose_sync_fails_is_promised_to_nobody_and_comes_again_whole",
+    "a_failing_disk_promises_nothing_and_the_clip_is_stored_once_it_is_mended",
+    "a_file_that_is_gone_is_missed_by_the_sync_of_many_too",
+    "a_folder_whose_sync_failed_is_synced_with_the_next_batch_unless_it_is_gone",
+    "a_sync_that_fails_takes_no_manifest_or_mark_from_before_its_batch",
+    "files_that_are_found_without_their_row_are_synced_with_their_folders",
+    "a_check_names_everything_that_is_not_as_it_should_be",
+    "a_database_that_is_made_anew_answers_as_the_one_before",
+    "a_stored_clip_whose_body_is_gone_or_cut_is_asked_for_again_and_named",
+    "whatever_befalls_the_store_an_acknowledged_clip_is_there_or_asked_for_or_named",
+    "the_envelope_lies_apart_and_without_it_nobody_opens_the_body",
+    "what_comes_open_is_sealed_before_it_is_kept_and_plays_as_it_was_said",
+    "a_hub_without_the_citys_key_seals_words_and_receipt_for_the_desk_and_one_without_any_key_gives_none",
+    "a_restored_backup_brings_nothing_back_that_was_withdrawn_since",
+    "a_hub_without_a_key_takes_withdrawals_at_once_and_the_desk_works_them_off",
+];
+
+/// Where the bodies of a folder's store are in this run.
+pub(super) fn of(dir: &Path) -> Option<BodiesAway> {
+    let endpoint = std::env::var(AT).ok()?;
+    let mut name = DefaultHasher::new();
+    dir.hash(&mut name);
+    static OF_ALL: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let secret_file = OF_ALL.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("secret"), SECRET).expect("written");
+        folder
+    });
+    let secret_file = secret_file.path().join("secret");
+    Some(BodiesAway {
+        bodies: format!("s3://bucket/b{:016x}", name.finish()),
+        endpoint: Some(endpoint),
+        region: None,
+        key_id: "hub".into(),
+        secret_file,
+        in_clear: false,
+    })
+}
+
+#[test]
+fn every_promise_of_the_store_holds_over_bodies_in_a_bucket() {
+    if std::env::var_os(AT).is_some() {
+        return;
+    }
+    let started = Server::start("the store's tests over bodies in S3").expect("moto starts");
+    let Some(server) = started else {
+        return;
+    };
+    server.make_bucket("bucket").expect("a bucket");
+    let program = std::env::current_exe().expect("this program");
+    let mut again = Command::new(program);
+    again.arg("store::tests::").args(["--test-threads", "2"]);
+    for name in OF_FILES {
+        again.arg("--skip").arg(name);
+    }
+    let done = again.env(AT, server.endpoint()).output().expect("runs");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let ran = said.matches(" ... ok").count();
+    assert!(ran > 100, "{ran} tests: {said}");
+}
+
+/// A store whose bodies are in a small bucket.
+struct Away {
+    server: SmallS3,
+    bench: Bench,
+}
+
+fn away_at(server: &SmallS3, dir: &Path) -> BodiesAway {
+    let secret_file = dir.join("secret");
+    fs::write(&secret_file, format!("{SECRET}\n")).expect("written");
+    BodiesAway {
+        bodies: "s3://bucket/city/".into(),
+        endpoint: Some(server.endpoint()),
+        region: None,
+        key_id: "hub".into(),
+        secret_file,
+        in_clear: false,
+    }
+}
+
+impl Away {
+    fn new() -> Self {
+        let server = SmallS3::start();
+        let folder = tempfile::tempdir().expect("a folder");
+        let rules = Self::rules(&server, folder.path());
+        let bench = Bench {
+            store: Store::open(&rules).expect("opens"),
+            folder,
+            wall: "2026-03-02T10:00:00Z".parse().expect("a time"),
+            mono: Mono(1000),
+        };
+        Self { server, bench }
+    }
+
+    fn rules(server: &SmallS3, folder: &Path) -> StoreRules {
+        StoreRules {
+            bodies: Some(away_at(server, folder)),
+            ..rules(&folder.join("store"))
+        }
+    }
+
+    fn restart(self) -> Self {
+        let Self { server, bench } = self;
+        let Bench {
+            folder,
+            mut store,
+            wall,
+            mono,
+        } = bench;
+        store.roll_back();
+        drop(store);
+        let store = Store::open(&Self::rules(&server, folder.path())).expect("opens again");
+        let bench = Bench {
+            folder,
+            store,
+            wall,
+            mono,
+        };
+        Self { server, bench }
+    }
+
+    /// Lets time go by until this is so.
+    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> Vec<Ack> {
+        let mut acks = Vec::new();
+        for _ in 0..3_000 {
+            self.bench.mono.0 += 100;
+            let answers = self.bench.store.arrivals(self.bench.wall, self.bench.mono);
+            let answers = answers.expect("the store works");
+            acks.extend(answers.into_iter().map(|answer| answer.ack));
+            if is_so(self) {
+                return acks;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("it never comes to this: {what}; {acks:?}");
+    }
+
+    /// The answers to everything that is on its way.
+    fn arrive(&mut self) -> Vec<AckStatus> {
+        let acks = self.until("all is there", |this| !this.bench.store.awaits_bodies());
+        acks.into_iter().map(|ack| ack.status).collect()
+    }
+
+    fn stores(&mut self, clip: &Clip) {
+        assert_eq!(status(self.bench.whole(clip)), None, "it is on its way");
+        assert_eq!(self.arrive(), [AckStatus::Stored]);
+    }
+
+    fn rows(&self) -> u64 {
+        let db = &self.bench.store.db;
+        db.query_row("SELECT count(*) FROM kept", [], |row| row.get(0))
+            .expect("read")
+    }
+
+    /// Names and contents in the bucket.
+    fn objects(&self) -> Vec<(String, Vec<u8>)> {
+        self.server.objects().into_iter().collect()
+    }
+
+    fn found(&self) -> Vec<&'static str> {
+        let checked = check::look(&self.bench.dir(), Progress::new("read"), false);
+        let findings = checked.expect("checks").findings;
+        findings.iter().map(|finding| finding.what).collect()
+    }
+}
+
+fn object_of(clip: &Clip, suffix: &str) -> String {
+    let hash = clip.manifest["sha256"].as_str().expect("a hash");
+    format!("city/{}/{}/{hash}.{suffix}", &clip.id[..2], clip.id)
+}
+
+#[test]
+fn stored_is_said_when_the_bucket_has_the_body_and_a_slow_one_holds_up_nobody_else() {
+    let mut away = Away::new();
+    let clip = numbered(1);
+    away.server.is(Mood::Hangs);
+    assert_eq!(status(away.bench.whole(&clip)), None);
+    // Another booth's words about itself are kept meanwhile, and the same clip offered again is not asked for again.
+    away.bench.health(json!({"schema": 1, "ready": 1}));
+    assert_eq!(away.bench.fleet().booths.len(), 1);
+    assert_eq!(status(away.bench.offer(&clip)), None);
+    assert_eq!((away.rows(), away.objects().len()), (0, 0));
+    away.server.is(Mood::Well);
+    assert_eq!(away.arrive(), [AckStatus::Stored]);
+    assert_eq!(
+        away.objects(),
+        [(object_of(&clip, "opus"), clip.body.clone())]
+    );
+    let path = record::path(
+        &away.bench.dir().join("clips"),
+        &clip.id,
+        Part::Body(BodyKind::OggOpus),
+    );
+    assert!(!path.exists(), "no second copy in the folder");
+    let staged = fs::read_dir(away.bench.dir().join("staging")).expect("read");
+    assert_eq!(staged.count(), 0);
+    let file = away.bench.views().clip_file(&clip.id).expect("a clip");
+    assert_eq!(file.files.read().expect("read"), clip.body);
+    assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Stored));
+    assert_eq!(away.found(), [""; 0]);
+    let mut away = away.restart();
+    assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Stored));
+}
+
+#[test]
+fn a_bucket_that_fails_in_any_way_gets_nothing_acknowledged_and_the_clip_later() {
+    for mood in [
+        Mood::Fails,
+        Mood::Hangs,
+        Mood::Cuts,
+        Mood::Refuses,
+        Mood::IsGone,
+        Mood::KeepsHalf,
+    ] {
+        let mut away = Away::new();
+        let clip = numbered(1);
+        away.server.is(mood);
+        assert_eq!(status(away.bench.whole(&clip)), None, "{mood:?}");
+        let answered = away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
+        assert_eq!((answered.len(), away.rows()), (0, 0), "{mood:?}");
+        let fault = away.bench.store.bodies_fault().expect("a fault");
+        let remedy = match mood {
+            Mood::Refuses => "bodies_key_id and bodies_secret_file",
+            Mood::IsGone => "make the bucket",
+            Mood::KeepsHalf => "look at that server",
+            _ => "the hub goes on by itself",
+        };
+        assert!(fault.contains(remedy), "{mood:?}: {fault}");
+        assert!(!fault.contains(SECRET) && !fault.contains('\n'), "{fault}");
+        // The clip is whole here: its booth is not asked for its bytes once more.
+        assert_eq!(status(away.bench.offer(&clip)), None, "{mood:?}");
+        away.server.is(Mood::Well);
+        assert_eq!(away.arrive(), [AckStatus::Stored], "{mood:?}");
+        assert_eq!(away.objects()[0].1, clip.body, "{mood:?}");
+        assert_eq!(away.found(), [""; 0], "{mood:?}");
+        assert_eq!(away.bench.store.bodies_fault(), None, "{mood:?}");
+    }
+}
+
+#[test]
+fn the_worker_answers_a_clip_when_it_has_arrived_and_whoever_waits_is_refused_alone() {
+    let Away { server, bench } = Away::new();
+    let clip = numbered(1);
+    #[allow(clippy::disallowed_methods)] // a test reads all of them
+    let (outcomes_in, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+    let Bench { folder, store, .. } = bench;
+    let (jobs, thread) = worker::start(store, Arc::new(Meters::new(Mono(0))), move |outcome| {
+        outcomes_in.send(outcome).is_ok()
+    })
+    .expect("starts");
+    let send = |topic: String, payload: &[u8]| {
+        let message = Message {
+            topic: format!("booth/1/up/{BOOTH}/{topic}"),
+            payload: payload.to_vec(),
+            retained: false,
+            expiry_s: None,
+        };
+        jobs.send(Job::Message(message)).expect("sent");
+    };
+    server.is(Mood::Hangs);
+    let manifest = clip.manifest.to_string();
+    send(format!("clip/{}", clip.id), manifest.as_bytes());
+    for from in (0..clip.body.len()).step_by(10_000) {
+        let part = &clip.body[from..from + 10_000];
+        send(format!("part/{}/{from}", clip.id), part);
+    }
+    for _ in 0..5 {
+        let handled = outcomes.blocking_recv();
+        assert!(
+            matches!(handled, Some(Outcome::Handled(None))),
+            "{handled:?}"
+        );
+    }
+    // An answer from home needs the bucket; health that came after it does not.
+    let (answer, told) = sync_channel(1);
+    let submit = Submit {
+        entry: entry(Source::Web, written("Flere træer")),
+        clip_id: numbered(2).id,
+        answer,
+    };
+    jobs.send(Job::Submit(Box::new(submit))).expect("sent");
+    send("health".into(), br#"{"schema":1,"ready":1}"#);
+    let why = told.recv().expect("told").expect_err("no bucket");
+    assert!(why.contains("s3://bucket/city does not answer"), "{why}");
+    assert!(matches!(
+        outcomes.blocking_recv(),
+        Some(Outcome::Handled(None))
+    ));
+    server.is(Mood::Well);
+    match outcomes.blocking_recv() {
+        Some(Outcome::Arrived(answer)) => {
+            assert_eq!(answer.ack.status, AckStatus::Stored);
+            assert_eq!(Outcome::Arrived(answer).jobs(), 0);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(jobs);
+    thread.join().expect("ends");
+    // As the pages play it.
+    let status = BrokerStatus {
+        connected: true,
+        detail: String::new(),
+        rival: None,
+    };
+    let dir = folder.path().join("store");
+    let views = StoreViews::open(&dir, Vec::new(), Arc::new(Mutex::new(status))).expect("opens");
+    let file = views.clip_file(&clip.id).expect("a clip");
+    assert_eq!(crate::http::sound_of(&file).ok(), Some(clip.body));
+}
+
+#[test]
+fn a_bucket_that_cannot_be_used_at_the_start_says_what_to_do() {
+    let server = SmallS3::start();
+    for (mood, is_a_setting, says) in [
+        (Mood::Refuses, true, "bodies_secret_file"),
+        (Mood::IsGone, true, "make the bucket"),
+        (Mood::Fails, false, "look at that server"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        server.is(mood);
+        let fault = Store::open(&Away::rules(&server, folder.path())).expect_err("no bucket");
+        assert_eq!(fault.needs_an_operator(), is_a_setting, "{fault}");
+        assert!(fault.to_string().contains(says), "{fault}");
+        assert!(!format!("{fault:?}{fault}").contains(SECRET), "{fault}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut nobody = Away::rules(&server, folder.path());
+    let bodies = nobody.bodies.as_mut().expect("a bucket");
+    bodies.endpoint = Some("http://127.0.0.1:1".into());
+    let fault = Store::open(&nobody).expect_err("nobody listens");
+    assert!(!fault.needs_an_operator(), "{fault}");
+    assert!(
+        fault
+            .to_string()
+            .contains("s3://bucket/city does not answer"),
+        "{fault}"
+    );
+    let bodies = nobody.bodies.as_mut().expect("a bucket");
+    bodies.secret_file = folder.path().join("nowhere");
+    let fault = Store::open(&nobody).expect_err("no secret");
+    assert!(fault.needs_an_operator(), "{fault}");
+    assert!(fault.to_string().contains("bodies_secret_file"), "{fault}");
+}
+
+#[test]
+fn an_object_that_is_missing_is_asked_for_again_and_an_altered_one_is_named_and_not_played() {
+    let mut away = Away::new();
+    let clip = numbered(1);
+    away.stores(&clip);
+    let name = object_of(&clip, "opus");
+    away.server.change(|objects| {
+        objects.get_mut(&name).expect("an object")[7] ^= 1;
+    });
+    assert_eq!(away.found(), ["different_body"]);
+    let file = away.bench.views().clip_file(&clip.id).expect("a clip");
+    let fault = file.files.read().expect_err("altered").to_string();
+    assert!(fault.contains("is not what was put there"), "{fault}");
+    away.server.change(|objects| {
+        objects.remove(&name);
+    });
+    assert_eq!(away.found(), ["missing_body"]);
+    assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Partial));
+    for from in (0..clip.body.len()).step_by(16_384) {
+        let to = (from + 16_384).min(clip.body.len());
+        assert_eq!(status(away.bench.part(&clip, from, to)), None);
+    }
+    assert_eq!(away.arrive(), [AckStatus::Stored]);
+    assert_eq!(away.found(), [""; 0]);
+    // An object that no entry names is no clip.
+    let stray = format!("city/{}/{}/{}.opus", &CLIP[..2], CLIP, "0".repeat(64));
+    away.server.change(|objects| {
+        objects.insert(stray, b"words".to_vec());
+    });
+    assert_eq!(away.found(), ["extra_body"]);
+}
+
+#[test]
+fn a_body_that_was_there_before_a_crash_is_put_there_once_more_and_taken() {
+    let mut away = Away::new();
+    let clip = numbered(1);
+    // The hub was killed between the bucket's answer and the row; of another clip the bucket has something else under this name.
+    let (same, other) = (object_of(&clip, "opus"), object_of(&numbered(2), "opus"));
+    away.server.change(|objects| {
+        objects.insert(same, clip.body.clone());
+        objects.insert(other, b"half".to_vec());
+    });
+    away.stores(&clip);
+    away.stores(&numbered(2));
+    assert_eq!(away.found(), [""; 0]);
+}
+
+#[test]
+fn a_message_that_is_taken_back_is_gone_from_the_bucket_before_its_withdrawal_is_done() {
+    let city = City::new();
+    let mut away = Away::new();
+    let clip = sealed(&city, 1);
+    away.stores(&clip);
+    let envelope = Private::beside(&away.bench.dir()).envelope(&clip.id);
+    let kept = fs::read(&envelope).expect("an envelope");
+    let [(name, object)] = &away.objects()[..] else {
+        panic!("one object");
+    };
+    assert_eq!(*name, object_of(&clip, "sealed"));
+    assert_eq!(object.len(), clip.body.len());
+    let at = booth_sealing::open::BEFORE_ENVELOPE;
+    assert!(object[at..at + kept.len()].iter().all(|byte| *byte == 0));
+    // The bucket is away: the envelope goes at once, and the object when it can.
+    away.server.is(Mood::Fails);
+    ask_to_withdraw(&away.bench.dir(), away.bench.wall, &clip.id).expect("asked");
+    let fault = away
+        .bench
+        .store
+        .work_off(away.bench.wall, away.bench.mono)
+        .expect_err("the object is there")
+        .to_string();
+    assert!(fault.contains("does not answer as it should"), "{fault}");
+    away.bench.store.roll_back();
+    assert!(!envelope.exists());
+    assert_eq!((away.rows(), away.objects().len()), (0, 1));
+    // Not even a kill makes it forget that.
+    away.server.is(Mood::Well);
+    let mut away = away.restart();
+    for _ in 0..200 {
+        away.bench.mono.0 += 60_000;
+        if away
+            .bench
+            .store
+            .work_off(away.bench.wall, away.bench.mono)
+            .is_ok()
+        {
+            break;
+        }
+        away.bench.store.roll_back();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!(away.objects(), []);
+    let leaving = Private::beside(&away.bench.dir()).leaving();
+    assert!(leaving.expect("read").is_empty());
+    assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Discard));
+}
+
+#[test]
+fn what_is_taken_back_while_it_is_on_its_way_does_not_stay_in_the_bucket() {
+    let mut away = Away::new();
+    let clip = numbered(1);
+    away.server.is(Mood::Hangs);
+    assert_eq!(status(away.bench.whole(&clip)), None);
+    let waits = |store: &mut Store, wall, clip: &Clip| store.withdraw(wall, &clip.id);
+    let fault = waits(&mut away.bench.store, away.bench.wall, &clip).expect_err("on its way");
+    assert!(fault.to_string().contains("still being given"), "{fault}");
+    away.bench.store.roll_back();
+    away.server.is(Mood::Well);
+    assert_eq!(away.arrive(), []);
+    for _ in 0..200 {
+        if waits(&mut away.bench.store, away.bench.wall, &clip).is_ok() {
+            break;
+        }
+        away.bench.store.roll_back();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!((away.rows(), away.objects()), (0, Vec::new()));
+    assert!(away.server.puts() > 1, "it was on its way");
+}
+
+#[test]
+fn a_bucket_that_keeps_versions_is_noticed() {
+    let server = SmallS3::start();
+    server.is(Mood::KeepsVersions);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&Away::rules(&server, folder.path())).expect("opens");
+    assert!(store.bodies.bucket().expect("a bucket").keeps_versions());
+    let away = Away::new();
+    let bucket = away.bench.store.bodies.bucket().expect("a bucket");
+    assert!(!bucket.keeps_versions());
+}
+
+#[test]
+fn bodies_of_before_the_bucket_stay_where_they_are_and_the_bucket_is_never_exchanged() {
+    if std::env::var_os(AT).is_some() {
+        return;
+    }
+    let server = SmallS3::start();
+    let mut bench = Bench::new();
+    let before = numbered(1);
+    assert_eq!(status(bench.whole(&before)), Some(AckStatus::Stored));
+    let wanted = Away::rules(&server, bench.folder.path());
+    let Bench {
+        folder,
+        store,
+        wall,
+        mono,
+    } = bench;
+    drop(store);
+    let mut away = Away {
+        server,
+        bench: Bench {
+            store: Store::open(&wanted).expect("opens"),
+            folder,
+            wall,
+            mono,
+        },
+    };
+    away.stores(&numbered(2));
+    assert_eq!(status(away.bench.offer(&before)), Some(AckStatus::Stored));
+    assert_eq!(away.objects().len(), 1);
+    let file = away.bench.views().clip_file(&before.id).expect("a clip");
+    assert_eq!(file.files.read().expect("read"), before.body);
+    assert_eq!(away.found(), [""; 0]);
+    let dir = away.bench.dir();
+    let backup = backup(&dir, &dir.join("b"), 14, wall, Progress::new("copied"));
+    let said = backup.expect_err("not in the folder").to_string();
+    assert!(said.contains("save the bucket"), "{said}");
+    let note = fs::read_to_string(dir.join("bodies.toml")).expect("a note");
+    assert!(!note.contains(SECRET), "{note}");
+    drop(away.bench.store);
+    let mut other = wanted.clone();
+    other.bodies.as_mut().expect("a bucket").bodies = "s3://other".into();
+    for rules in [&other, &rules(&dir)] {
+        let fault = Store::open(rules).expect_err("not its own");
+        assert!(fault.needs_an_operator(), "{fault}");
+        assert!(fault.to_string().contains("s3://bucket/city"), "{fault}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_work_is_refused_with_what_to_write() {
+    let right = BodiesAway {
+        bodies: "s3://clips/city".into(),
+        endpoint: Some("https://s3.example:9000".into()),
+        region: None,
+        key_id: "hub".into(),
+        secret_file: "secret".into(),
+        in_clear: false,
+    };
+    let faults = |bodies: &str, endpoint: &str, in_clear: bool| {
+        let away = BodiesAway {
+            bodies: bodies.into(),
+            endpoint: Some(endpoint.into()),
+            in_clear,
+            ..right.clone()
+        };
+        let faults = away.faults();
+        faults.into_iter().map(|(_, why)| why).collect::<String>()
+    };
+    let (bodies, endpoint) = ("s3://clips/city", "https://s3.example:9000");
+    for (is_right, local) in [
+        (bodies, endpoint),
+        ("s3://clips", "http://127.0.0.1:9000"),
+        ("s3://clips/", "http://[::1]:9000/"),
+    ] {
+        assert_eq!(faults(is_right, local, false), "");
+    }
+    assert_eq!(faults(bodies, "http://s3.example", true), "");
+    for (bodies, endpoint, says) in [
+        ("clips", endpoint, "s3://bucket/prefix"),
+        ("s3://c", endpoint, "s3://bucket/prefix"),
+        ("s3://clips/../x", endpoint, "letters, digits"),
+        ("s3://clips/a b", endpoint, "letters, digits"),
+        (bodies, "s3.example", "https://"),
+        (
+            bodies,
+            "https://user:word@s3.example",
+            "a server and a port",
+        ),
+        (bodies, "http://s3.example", "bodies_in_clear"),
+    ] {
+        let said = faults(bodies, endpoint, false);
+        assert!(said.contains(says), "{bodies} {endpoint}: {said}");
+    }
+}
