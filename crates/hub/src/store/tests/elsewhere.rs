@@ -14,7 +14,8 @@ use super::*;
 const AT: &str = "BOOTH_STORE_TESTS_AT";
 
 /// Tests that take away, copy or make anew the database's file, or open it beside the store.
-const OF_FILES: [&str; 22] = [
+const OF_FILES: [&str; 23] = [
+    "store::tests::away::",
     "store::tests::backup::",
     "a_vote_counts_with_a_valid_unused_code_alone_and_the_first_one_wins",
     "a_code_counts_once_whether_it_is_used_at_a_booth_or_from_home",
@@ -264,13 +265,7 @@ fn a_store_is_moved_with_every_row_and_its_hub_goes_on_where_it_was() {
     let tables = booth_database::shape::tables_of(&was).expect("tables");
     let here = everything(&was, &tables);
     drop(was);
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(&dir, Some(65_534), Some(65_534)).expect("given away");
-    }
     let migrated = go(&dir, &moved).expect("moved");
-    // Whoever runs the command, the note is the hub's.
-    let owner = |path: &Path| fs::metadata(path).expect("there").uid();
-    assert_eq!(owner(&dir.join("database.toml")), owner(&dir));
     let rows: usize = here.iter().map(Vec::len).sum();
     assert_eq!(migrated.rows, rows as u64);
     let there = schema::open_in(&dir).expect("opens");
@@ -327,6 +322,27 @@ fn a_store_is_moved_with_every_row_and_its_hub_goes_on_where_it_was() {
     }
     let checked = check(&dir, Progress::new("read")).expect("read");
     assert_eq!((checked.clips, checked.findings), (4, Vec::new()));
+}
+
+#[test]
+fn a_note_that_root_leaves_is_the_hubs_own() {
+    if std::env::var_os(AT).is_some() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let Some(server) = server("moving a store as root") else {
+        return;
+    };
+    let Bench { folder, store, .. } = Bench::new();
+    drop(store);
+    let dir = folder.path().join("store");
+    std::os::unix::fs::chown(&dir, Some(65_534), Some(65_534)).expect("given away");
+    let to = Elsewhere {
+        database: server.database("given").expect("a database"),
+        password_file: None,
+    };
+    migrate(&dir, &to, Progress::new("moved")).expect("moved");
+    let note = fs::metadata(dir.join("database.toml")).expect("there");
+    assert_eq!((note.uid(), note.gid()), (65_534, 65_534));
 }
 
 #[test]
