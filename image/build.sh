@@ -105,10 +105,12 @@ if stage crates "$(content Cargo.lock)"; then
     complete
 fi
 
+# Whatever the program is compiled from is in these files and folders.
+program_is_made_of="src crates benches examples systemd docs/mosquitto.acl build.rs Cargo.toml Cargo.lock"
 # The program is compiled while packages are installed.
 make_program() {
-    stage program "$builder $(content src crates benches examples systemd build.rs Cargo.toml Cargo.lock image/program.sh)" || return 0
-    inside bash /repository/image/program.sh || return
+    stage program "$builder $(content $program_is_made_of image/program.sh)" || return 0
+    inside bash /repository/image/program.sh $program_is_made_of || return
     complete
 }
 

@@ -1,10 +1,10 @@
 #!/bin/bash
-# In the builder: booth-gateway for arm64 into /stages/program/booth-gateway. Built at a path that never changes, from vendored
-# crates, without a network.
+# program.sh PATHS…: in the builder: booth-gateway for arm64 into /stages/program/booth-gateway, from these files and folders of
+# the repository. Built at a path that never changes, from vendored crates, without a network.
 set -euo pipefail
 work=/tmp/program
 mkdir -p $work/.cargo /stages/cargo
-cp -r /repository/{src,crates,benches,examples,systemd,build.rs,Cargo.toml,Cargo.lock} $work/
+(cd /repository && cp -r --parents "$@" $work/)
 cat >$work/.cargo/config.toml <<'C'
 [source.crates-io]
 replace-with = "vendored"

@@ -14,7 +14,7 @@ use booth_contract::{Ack, AckStatus};
 use crate::flood::{packet, publish};
 use booth_testkit::hub::{Clip, Home, Hub};
 use booth_testkit::turns::{self, Turn};
-use booth_testkit::wait::{PATIENCE, until};
+use booth_testkit::wait::PATIENCE;
 
 /// What the hub said, besides pings.
 enum Said {
@@ -350,10 +350,7 @@ fn whoever_floods_the_hub_is_not_subscribed_to_and_the_others_are_by_their_names
     assert_eq!(to, &["booth/1/up/rundhoej-1/#"]);
     assert_eq!(from, &[EVERYBODY]);
     hub.says("loud-1 floods the hub, which does not listen to it for 60 s");
-    until("operations are shown who it is", || {
-        let page = hub.page("operations");
-        page.contains("<code>loud-1</code>").then_some(())
-    });
+    hub.shows("operations", "<code>loud-1</code>");
     peer.delivers("rundhoej-1", 2);
     stands(&hub, &listener);
 }

@@ -70,11 +70,7 @@ fn a_thousand_half_requests_take_no_descriptor_from_broker_and_store() {
     let _ = first.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
     drop(crowd);
-    until("the page shows the booth", || {
-        hub.page("operations")
-            .contains("can take messages")
-            .then_some(())
-    });
+    hub.shows("operations", "can take messages");
     let lines = hub.lines();
     assert!(
         !lines.iter().any(|line| line.contains("trying again")),

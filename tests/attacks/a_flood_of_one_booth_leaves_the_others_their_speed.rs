@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::flood::{CALM, City, Flood, LOUD, publish};
 use booth_testkit::hub::{Booth, Clip};
 use booth_testkit::turns::{self, Turn};
-use booth_testkit::wait::until;
 
 /// Clips of a block, and how many blocks of each kind take turns.
 const CLIPS: u64 = 12;
@@ -93,10 +92,7 @@ fn every_clip_of_another_booth_is_stored_beside_a_flood_and_the_hub_stays_connec
     }
     let told = hub.says("look at this sender");
     assert!(told.contains(LOUD), "{told}");
-    let page = until("operations are shown who it is", || {
-        let page = hub.page("operations");
-        page.contains("Look at these senders").then_some(page)
-    });
+    let page = hub.shows("operations", "Look at these senders");
     assert!(
         !page.contains(&format!("<code>{CALM}</code>")),
         "the honest one is not accused"

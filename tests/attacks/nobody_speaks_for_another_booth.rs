@@ -21,7 +21,7 @@ fn comes_to_count(hub: &Hub, total: u64) {
         1 => "1 answer from".to_owned(),
         n => format!("{n} answers from"),
     };
-    until(&sentence, || hub.page("").contains(&sentence).then_some(()));
+    hub.shows("", &sentence);
 }
 
 #[test]
@@ -40,10 +40,7 @@ fn answers_in_another_booths_name_are_kept_and_count_only_after_a_look() {
         thief.deliver(&Clip::new(BOOTH, clip_no));
     }
     comes_to_count(&hub, 1);
-    until("the operator is told", || {
-        let page = hub.page("operations");
-        page.contains("stored, and not counted").then_some(())
-    });
+    hub.shows("operations", "stored, and not counted");
     let config = home.config();
     let config = config.to_str().expect("a name");
     let one = Clip::new(BOOTH, 2).id;
@@ -72,17 +69,11 @@ fn a_card_that_moved_and_says_so_brings_what_was_spoken_at_the_other_booth() {
     comes_to_count(&hub, 2);
     // The first one is alive with that card after all.
     booth.publish("health", false, r#"{"ready":1}"#);
-    until("the operator is told", || {
-        hub.page("operations")
-            .contains("is alive with it")
-            .then_some(())
-    });
+    hub.shows("operations", "is alive with it");
     birth(&other, "card-1", "2-2");
     let third = Clip::new(BOOTH, 3);
     other.deliver(&third);
-    until("the third one waits for a look", || {
-        hub.page("operations").contains(&third.id).then_some(())
-    });
+    hub.shows("operations", &third.id);
     comes_to_count(&hub, 2);
     assert_eq!(hub.stop().code(), Some(0));
 }
@@ -106,11 +97,7 @@ fn an_emptied_state_erases_neither_the_booth_nor_its_alarm_nor_its_history() {
         booth.publish(&format!("event/noise-{}", n % 70), false, "{}");
     }
     booth.deliver(&Clip::new(BOOTH, 2));
-    until("the page has the alert", || {
-        hub.page("operations")
-            .contains("somebody opened it")
-            .then_some(())
-    });
+    hub.shows("operations", "somebody opened it");
     booth.publish("alert/temperature", true, "");
     booth.deliver(&Clip::new(BOOTH, 3));
     // A page may show what it showed a moment before.

@@ -98,10 +98,7 @@ fn a_version_that_lacks_one_byte_waits_in_vain_for_the_true_clip_to_be_stored() 
     assert!(is_body(&home, &clip));
     booth.offer(&clip);
     assert_eq!(booth.ack().status, AckStatus::Stored);
-    // A page may show what it showed a moment before.
-    until("the page names it", || {
-        hub.page("operations").contains("disputed/").then_some(())
-    });
+    hub.shows("operations", "disputed/");
     let kept: Vec<_> = std::fs::read_dir(store(&home).join("disputed"))
         .expect("a folder")
         .map(|entry| std::fs::read(entry.expect("a file").path()).expect("reads"))
@@ -312,11 +309,7 @@ fn a_hub_without_room_says_lost_and_why_and_comes_back_when_there_is_room() {
     std::fs::write(home.config(), too_much).expect("written");
     let hub = Hub::start(&home);
     hub.says("are to stay free");
-    until("the page says so", || {
-        hub.page("operations")
-            .contains("are to stay free")
-            .then_some(())
-    });
+    hub.shows("operations", "are to stay free");
     let booth = Booth::connect(broker.port, BOOTH);
     booth.hub_becomes("lost");
     assert_eq!(hub.stop().code(), Some(0));

@@ -162,10 +162,7 @@ fn a_campaign_goes_from_its_file_to_a_booth_that_says_how_far_it_is() {
     assert!(list.contains("square (A square)"), "{list}");
     let shown = done(&home, &["show", "square"]);
     assert!(shown.contains("digit 2: square-v: 2 yes, 3 no"), "{shown}");
-    let page = until("the page shows the report", || {
-        let page = hub.page("operations");
-        page.contains("✓ nothing").then_some(page)
-    });
+    let page = hub.shows("operations", "✓ nothing");
     assert!(page.contains("What is asked"), "{page}");
 }
 
@@ -262,11 +259,7 @@ fn a_hub_that_died_before_the_broker_had_it_goes_on_with_a_higher_version() {
     let high = 4_000_000_000;
     report(&booth, high, Some(high), &[], json!([]));
     booth.is_judged();
-    until("the hub has the booth's report", || {
-        hub.page("operations")
-            .contains("version 4000000000")
-            .then_some(())
-    });
+    hub.shows("operations", "version 4000000000");
     done(&home, &["prompts", path]);
     done(&home, &["publish", path, "--wait", "0"]);
     assert_eq!(configuration(&booth).version, high + 1);

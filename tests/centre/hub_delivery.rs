@@ -349,12 +349,7 @@ fn two_hubs_of_one_client_id_step_back_and_say_so_on_their_page() {
         let told = hub.says("another hub uses this one's client id");
         assert!(told.contains(&format!("{machine}-")), "{told}");
     }
-    until("the page says whose the broker is", || {
-        hubs[told]
-            .page("operations")
-            .contains("took the broker")
-            .then_some(())
-    });
+    hubs[told].shows("operations", "took the broker");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use booth_contract::AckStatus;
 use booth_stage::postgres::Server;
 use booth_testkit::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};
-use booth_testkit::wait::until;
 
 const BOOTH: &str = "rundhoej-1";
 
@@ -37,9 +36,7 @@ fn a_hub_with_its_rows_in_postgresql_keeps_and_shows_clips_and_outlives_a_server
     assert_eq!(rows(&server).expect("asked").trim(), "1");
     assert!(!home.path().join("store/hub.sqlite").exists());
     for page in ["operations", &format!("booth/{BOOTH}")] {
-        until("the page shows the booth", || {
-            hub.page(page).contains(BOOTH).then_some(())
-        });
+        hub.shows(page, BOOTH);
     }
 
     server.stop().expect("it ends");

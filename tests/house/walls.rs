@@ -135,6 +135,35 @@ fn every_program_of_tests_is_one_that_make_test_runs() {
 }
 
 #[test]
+fn the_image_takes_along_all_that_its_program_is_compiled_from() {
+    let script = read(&repository().join("image/build.sh"));
+    let (_, list) = script
+        .split_once("\nprogram_is_made_of=\"")
+        .expect("a list");
+    let (list, _) = list.split_once('"').expect("its end");
+    // What the compiler read, as it noted it beside the program.
+    let noted = Path::new(env!("CARGO_BIN_EXE_booth-gateway")).with_extension("d");
+    let noted = read(&noted);
+    let (_, files) = noted.split_once(": ").expect("a rule of make");
+    let files = files.replace("\\ ", "\0");
+    let mut ours = 0;
+    for file in files.split_whitespace() {
+        let file = std::fs::canonicalize(file.replace('\0', " ")).expect(file);
+        let Ok(file) = file.strip_prefix(repository()) else {
+            continue;
+        };
+        // The build script writes some below the target folder.
+        if file.starts_with("target") {
+            continue;
+        }
+        ours += 1;
+        let taken = list.split(' ').any(|path| file.starts_with(path));
+        assert!(taken, "image/build.sh leaves out {}", file.display());
+    }
+    assert!(ours > 100, "{ours}");
+}
+
+#[test]
 fn what_tests_share_is_compiled_once_in_a_crate() {
     let mut files = Vec::new();
     for folder in ["tests", "benches", "examples", "crates"] {

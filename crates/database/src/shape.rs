@@ -49,25 +49,22 @@ pub fn bring_up(
     newest: impl FnOnce() -> Result<Connection>,
     steps_since: impl FnOnce(i64) -> String,
 ) -> Result<(), ShapeError> {
-    let namespace = namespace_of(db)?;
-    is_usable(db)?;
-    db.begin(TransactionBehavior::Immediate)?;
-    let brought = (|| {
-        match version_of(db)? {
-            Some(found) if found == version => return Ok(()),
-            Some(found) if found > version => {
-                return Err(ShapeError::Version {
-                    found,
-                    known: version,
-                });
-            }
-            Some(found) => db.execute_batch(&for_postgres(&steps_since(found)))?,
-            None => begin_anew(db, namespace, &newest()?, &mut |_| ()).map(|_| ())?,
+    at_once(db, |namespace, found| match found {
+        Some(found) if found == version => Ok(()),
+        Some(found) if found < version => {
+            db.execute_batch(&for_postgres(&steps_since(found)))?;
+            db.execute("UPDATE version SET number = ?1", [version])?;
+            Ok(())
         }
-        db.execute("UPDATE version SET number = ?1", [version])?;
-        Ok(())
-    })();
-    ended(db, brought)
+        Some(found) => Err(ShapeError::Version {
+            found,
+            known: version,
+        }),
+        None => {
+            begin_anew(db, namespace, version, &newest()?, &mut |_| ())?;
+            Ok(())
+        }
+    })
 }
 
 /// Makes a namespace of PostgreSQL out of a database of SQLite of this version: its tables and every row, in one transaction; how many rows there
@@ -81,26 +78,25 @@ pub fn move_in(
     version: i64,
     each: &mut dyn FnMut(u64),
 ) -> Result<u64, ShapeError> {
+    at_once(db, |namespace, found| match found {
+        Some(found) => Err(ShapeError::Version {
+            found,
+            known: version,
+        }),
+        None => Ok(begin_anew(db, namespace, version, sqlite, each)?),
+    })
+}
+
+/// Does all of it or nothing: in one transaction, by the namespace and the version that is found there.
+fn at_once<T>(
+    db: &Connection,
+    act: impl FnOnce(&str, Option<i64>) -> Result<T, ShapeError>,
+) -> Result<T, ShapeError> {
     let namespace = namespace_of(db)?;
     is_usable(db)?;
     db.begin(TransactionBehavior::Immediate)?;
-    let moved = (|| {
-        if let Some(found) = version_of(db)? {
-            return Err(ShapeError::Version {
-                found,
-                known: version,
-            });
-        }
-        let rows = begin_anew(db, namespace, sqlite, each)?;
-        db.execute("UPDATE version SET number = ?1", [version])?;
-        Ok(rows)
-    })();
-    ended(db, moved)
-}
-
-/// Commits what went well, and gives up what did not.
-fn ended<T>(db: &Connection, done: Result<T, ShapeError>) -> Result<T, ShapeError> {
-    match done {
+    let found = version_of(db).map_err(ShapeError::from);
+    match found.and_then(|found| act(namespace, found)) {
         Ok(done) => {
             db.commit()?;
             Ok(done)
@@ -158,6 +154,7 @@ fn is_usable(db: &Connection) -> Result<()> {
 fn begin_anew(
     db: &Connection,
     namespace: &str,
+    version: i64,
     newest: &Connection,
     each: &mut dyn FnMut(u64),
 ) -> Result<u64> {
@@ -170,9 +167,9 @@ fn begin_anew(
         db.execute_batch(&format!("CREATE SCHEMA {namespace}"))?;
     }
     db.execute_batch(FUNCTIONS)?;
-    db.execute_batch(
-        "CREATE TABLE version (id BIGINT PRIMARY KEY CHECK (id = 1), number BIGINT NOT NULL); INSERT INTO version VALUES (1, 0)",
-    )?;
+    db.execute_batch(&format!(
+        "CREATE TABLE version (id BIGINT PRIMARY KEY CHECK (id = 1), number BIGINT NOT NULL); INSERT INTO version VALUES (1, {version})",
+    ))?;
     for sql in statements_of(newest)? {
         db.execute_batch(&for_postgres(&sql))?;
     }

@@ -141,7 +141,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let to = Elsewhere {
                 database,
                 // The note is read by a hub that runs elsewhere.
-                password_file: password_file.and_then(|file| std::path::absolute(file).ok()),
+                password_file: password_file.map(|file| std::path::absolute(&file).unwrap_or(file)),
             };
             let migrated = store::migrate(&dir, &to, Progress::new("moved"))?;
             tell_migrated(&migrated, &to, json);

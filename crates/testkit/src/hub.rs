@@ -9,7 +9,7 @@ use booth_contract::{Ack, AckStatus};
 use booth_stage::files::hub_file;
 use booth_stage::mosquitto::{self, Mosquitto};
 use booth_stage::program::Program;
-use booth_stage::wait::PATIENCE;
+use booth_stage::wait::{PATIENCE, until};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Packet, Publish};
 use rumqttc::{Client, Event, MqttOptions, PublishOptions};
@@ -235,6 +235,14 @@ impl Hub {
     /// What one of its pages shows now.
     pub fn page(&self, name: &str) -> String {
         String::from_utf8(self.answer(name, "")).expect("text")
+    }
+
+    /// Waits until a page has this text, because a page may show what it showed a moment before; the page.
+    pub fn shows(&self, name: &str, text: &str) -> String {
+        until(&format!("the page {name:?} shows {text:?}"), || {
+            let page = self.page(name);
+            page.contains(text).then_some(page)
+        })
     }
 
     /// The status and the body of an answer; each line of `fields` ends in CR LF.

@@ -142,3 +142,20 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+/// Renames SQLite's log as its database is renamed; where there is none, nothing is done.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn rename_log(database: &Path, to: &Path) -> Result<(), StoreError> {
+    for suffix in &SQLITE_FILES[1..] {
+        let to = beside(to, suffix);
+        match fs::rename(beside(database, suffix), &to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::file("renaming to", &to, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -7,18 +7,17 @@
 #![allow(clippy::disallowed_methods)] // renames the database's files
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use booth_database::elsewhere::{Elsewhere, note_in};
 use booth_database::postgres::Role;
-use booth_database::shape::{self, ShapeError};
+use booth_database::shape;
 use booth_database::{Connection, TransactionBehavior};
 use serde::Serialize;
 
 use super::check::Progress;
 use super::elsewhere::{NAMESPACE, agrees};
-use super::identity::{self, SQLITE_FILES, beside};
+use super::identity::{self, beside, rename_log};
 use super::rebuild::give_to_the_owner;
 use super::{StoreError, database_in, fsync, lock, schema};
 
@@ -69,8 +68,7 @@ pub fn migrate(dir: &Path, to: &Elsewhere, mut progress: Progress) -> Result<Mig
     let rows = match shape::version_of(&postgres)? {
         None => shape::move_in(&sqlite, &postgres, schema::VERSION, &mut |done| {
             progress.is_at(done);
-        })
-        .map_err(of_shape)?,
+        })?,
         Some(_) => {
             rows_of_a_whole_copy(&sqlite, &postgres)?.ok_or_else(|| StoreError::Occupied {
                 dir: dir.to_owned(),
@@ -86,13 +84,6 @@ pub fn migrate(dir: &Path, to: &Elsewhere, mut progress: Progress) -> Result<Mig
     sqlite.close()?;
     let before = set_aside(dir)?.unwrap_or(file);
     Ok(Migrated { rows, before })
-}
-
-fn of_shape(error: ShapeError) -> StoreError {
-    match error {
-        ShapeError::Version { found, known } => StoreError::Version { found, known },
-        ShapeError::Database(error) => StoreError::Database(error),
-    }
 }
 
 /// How many rows there are, if those in PostgreSQL are a copy that was cut off before its note: it is whole, because it was one transaction, and
@@ -133,14 +124,8 @@ pub(super) fn set_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     let to = beside(&file, ".moved");
     if file.exists() {
         // The file last: while it has its name, this is not over.
-        for suffix in SQLITE_FILES.iter().rev() {
-            match fs::rename(beside(&file, suffix), beside(&to, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::file("renaming to", &to, error));
-                }
-                _ => {}
-            }
-        }
+        rename_log(&file, &to)?;
+        fs::rename(&file, &to).map_err(|error| StoreError::file("renaming to", &to, error))?;
         fsync(dir)?;
     }
     Ok(to.exists().then_some(to))

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::apart::rename_new;
 use super::bodies::Bodies;
 use super::check::Progress;
-use super::identity::{SQLITE_FILES, beside, set_mark};
+use super::identity::{SQLITE_FILES, beside, rename_log, set_mark};
 use super::private::Private;
 use super::record::{self, Part};
 use super::{OWN_SENDERS, StoreError, database_in, elsewhere, fsync, rows, schema};
@@ -282,15 +282,7 @@ fn set_aside(dir: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError>
             Err(error) => return Err(StoreError::file("renaming to", &to, error)),
             Ok(()) => {}
         }
-        for suffix in &SQLITE_FILES[1..] {
-            let (from, to) = (beside(database, suffix), beside(&to, suffix));
-            match fs::rename(&from, &to) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::file("renaming to", &to, error));
-                }
-                _ => {}
-            }
-        }
+        rename_log(database, &to)?;
         return Ok(Some(to));
     }
     let full = io::ErrorKind::AlreadyExists.into();

@@ -198,15 +198,21 @@ CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
 /// How long a statement waits for another process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+impl From<ShapeError> for StoreError {
+    fn from(error: ShapeError) -> Self {
+        match error {
+            ShapeError::Version { found, known } => Self::Version { found, known },
+            ShapeError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
 /// Opens the database of a store's folder for writing, wherever it is, creating it on the first start and bringing an older one up to date.
 pub(super) fn open_in(dir: &Path) -> Result<Connection, StoreError> {
     let Some(db) = connect(dir, NAMESPACE, Role::Writer)? else {
         return open(&database_in(dir));
     };
-    shape::bring_up(&db, VERSION, newest, steps_since).map_err(|error| match error {
-        ShapeError::Version { found, known } => StoreError::Version { found, known },
-        ShapeError::Database(error) => StoreError::Database(error),
-    })?;
+    shape::bring_up(&db, VERSION, newest, steps_since)?;
     Ok(db)
 }
 
