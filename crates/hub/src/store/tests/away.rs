@@ -45,6 +45,13 @@ const OF_FILES: [&str; 19] = [
     "a_hub_without_a_key_takes_withdrawals_at_once_and_the_desk_works_them_off",
 ];
 
+/// How long these tests wait for an answer, and for a body.
+pub(in crate::store) fn deadlines() -> (Duration, Duration) {
+    let is_over_a_real_server = std::env::var_os(AT).is_some();
+    let each = Duration::from_secs(if is_over_a_real_server { 300 } else { 15 });
+    (each, each)
+}
+
 /// Where the bodies of a folder's store are in this run.
 pub(super) fn of(dir: &Path) -> Option<BodiesAway> {
     let endpoint = std::env::var(AT).ok()?;

@@ -2,7 +2,7 @@
 //! Longer than 500 lines: one bench, and a test per promise.
 #![allow(clippy::disallowed_methods)]
 
-mod away;
+pub(super) mod away;
 mod backup;
 mod codes;
 mod elsewhere;
