@@ -154,6 +154,8 @@ pub struct HubStore {
     pub database: Option<String>,
     /// The file with that user's password, relative to `hub.toml`, or a systemd credential's name.
     pub database_password_file: Option<PathBuf>,
+    /// The certificates of the authorities of a server on another machine, relative to `hub.toml`. Without it, the system's.
+    pub database_ca_file: Option<PathBuf>,
     /// Where `booth-hub backup` writes: the hub warns when the last whole backup there is older than 26 hours. Without it nobody is warned.
     pub backup: Option<PathBuf>,
 }
@@ -166,6 +168,7 @@ impl Default for HubStore {
             reserve_bytes: 200_000_000,
             database: None,
             database_password_file: None,
+            database_ca_file: None,
             backup: None,
         }
     }
@@ -207,10 +210,10 @@ impl HubStore {
     /// The database of PostgreSQL, if one is named.
     pub fn elsewhere(&self) -> Option<Elsewhere> {
         let database = self.database.clone()?;
-        let password_file = self.database_password_file.clone();
         Some(Elsewhere {
             database,
-            password_file,
+            password_file: self.database_password_file.clone(),
+            ca_file: self.database_ca_file.clone(),
         })
     }
 
@@ -230,6 +233,9 @@ impl HubStore {
         }
         if self.database_password_file.is_some() && self.database.is_none() {
             faults.that("[store] database_password_file", "needs a database");
+        }
+        if self.database_ca_file.is_some() && self.database.is_none() {
+            faults.that("[store] database_ca_file", "needs a database");
         }
         if self.reserve_bytes > MAX_RESERVE_BYTES {
             let bytes = self.reserve_bytes;
@@ -481,6 +487,9 @@ impl HubConfig {
         if let Some(file) = &mut read.store.database_password_file {
             *file = find_beside(folder, file);
         }
+        if let Some(ca) = &mut read.store.database_ca_file {
+            *ca = find_beside(folder, ca);
+        }
         if let Some(backup) = &mut read.store.backup {
             *backup = folder.join(&*backup);
         }
@@ -711,9 +720,10 @@ mod tests {
             ),
             ("[store]\ndatabase=\"hub.sqlite\"", "postgres://"),
             (
-                "[store]\ndatabase=\"postgres://hub@db.example/booth\"",
-                "without TLS",
+                "[store]\ndatabase=\"postgres://hub@%2Frun/booth?sslmode=require\"",
+                "leave sslmode away",
             ),
+            ("[store]\ndatabase_ca_file=\"x\"", "needs a database"),
             ("[store]\ndatabase_password_file=\"x\"", "needs a database"),
             ("[store]\nreserve_bytes=2_000_000_000_000", "reserve_bytes"),
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),
