@@ -71,7 +71,7 @@ impl Server {
     /// # Errors
     /// A server that does not start, with its last words.
     pub fn start_on_loopback(what: &str) -> Result<Option<Self>, String> {
-        Self::start_with(what, Some(free_port()))
+        Self::start_with(what, Some(free_port()?))
     }
 
     fn start_with(what: &str, loopback: Option<u16>) -> Result<Option<Self>, String> {
