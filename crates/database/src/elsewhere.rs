@@ -22,6 +22,9 @@ pub struct Elsewhere {
     /// The file with the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// The authorities of the server's certificate, where it is on another machine; without it the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Why nobody can connect by a note.
@@ -47,10 +50,12 @@ impl Elsewhere {
     /// The address, with the password.
     ///
     /// # Errors
-    /// An address that cannot be used, and a file without a password.
+    /// An address that cannot be used, a file without a password, and one without an authority.
     pub fn address(&self) -> Result<Address, ElsewhereError> {
         let address = Address::parse(&self.database);
         let address = address.map_err(|why| ElsewhereError::Address(why.to_string()))?;
+        let address = address.trusting(self.ca_file.as_deref());
+        let address = address.map_err(ElsewhereError::Address)?;
         let Some(file) = &self.password_file else {
             return Ok(address);
         };
@@ -121,6 +126,7 @@ mod tests {
         let left = Elsewhere {
             database: "postgres://hub@127.0.0.1/booth".into(),
             password_file: Some(password_file),
+            ca_file: None,
         };
         left.note(dir).expect("left");
         assert_eq!(of(dir).expect("read"), Some(left.clone()));
@@ -134,6 +140,7 @@ mod tests {
         let without = Elsewhere {
             database: left.database,
             password_file: Some(dir.join("nowhere")),
+            ca_file: None,
         };
         let fault = without.address().expect_err("no password").to_string();
         assert!(fault.contains("put the file there"), "{fault}");

@@ -2,6 +2,7 @@
 //!
 //! Owns: the sentence of each fault, and what kind of fault it is. Never does: show a value that was to be written, or a password.
 
+use booth_host::tls::refusal;
 use rusqlite::ErrorCode;
 
 /// Why a database did not do what it was asked.
@@ -16,6 +17,16 @@ pub enum Error {
          runs"
     )]
     Away(String),
+    /// There is no TLS with PostgreSQL.
+    #[error(
+        "PostgreSQL cannot be trusted with what the hub keeps: {what}; {remedy}. Nothing that was confirmed is lost, and the program tries again by itself"
+    )]
+    Tls {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// PostgreSQL refused a statement.
     #[error("PostgreSQL: {message} ({code})")]
     Postgres {
@@ -63,7 +74,7 @@ impl Error {
 
     /// Whether the database was away, so that the same may succeed in a moment.
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away(_))
+        matches!(self, Self::Away(_) | Self::Tls { .. })
     }
 
     /// What PostgreSQL said of a statement, or that it says nothing any more.
@@ -81,6 +92,13 @@ impl Error {
                 code: said.code().code().to_owned(),
                 message: said.message().to_owned(),
             },
+            None if error
+                .to_string()
+                .starts_with("error performing TLS handshake") =>
+            {
+                let (what, remedy) = handshake(error);
+                Self::Tls { what, remedy }
+            }
             None if error.is_closed() || is_of_the_connection(error) => {
                 Self::Away(with_causes(error))
             }
@@ -90,6 +108,31 @@ impl Error {
             },
         }
     }
+}
+
+/// What a failed handshake means, and what to do.
+fn handshake(error: &::postgres::Error) -> (String, &'static str) {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls.or_else(|| error.downcast_ref()) {
+            let (what, _) = refusal::what_and_remedy(tls);
+            return (
+                what,
+                "look at [store] database_ca_file, which must hold the certificate of the authority that signed the server's, and write a name \
+                 of that certificate into [store] database",
+            );
+        }
+        cause = error.source();
+    }
+    (
+        with_causes(error),
+        "set ssl = on in the server's postgresql.conf, with a certificate; where nobody else is on that network, end [store] database with \
+         ?sslmode=disable",
+    )
 }
 
 /// Whether the cause is one of the connection's.

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use booth_database::elsewhere::Elsewhere;
 use booth_database::postgres::{Address, Role};
 use booth_database::shape::{self, ShapeError};
 use booth_database::{
     Connection, Error, OptionalExtension, Result, TransactionBehavior, Value, params,
     params_from_iter,
 };
-use booth_stage::postgres::Server;
+use booth_stage::postgres::{self, Server, Shown};
 
 const TABLES: &str = "
 -- Things; with a remark; in it.
@@ -387,4 +388,104 @@ fn a_move_that_is_cut_off_leaves_nothing_and_one_that_ends_has_every_row() {
     assert_eq!(seq, 8);
     let again = shape::move_in(&sqlite, &db, 3, &mut |_| ());
     assert!(matches!(again, Err(ShapeError::Version { found: 3, .. })));
+}
+
+/// An authority's certificate, and what a server called localhost shows by it, PEM.
+struct Authority {
+    own: String,
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let own_key = rcgen::KeyPair::generate().expect("a key");
+        let own = authority.self_signed(&own_key).expect("signed");
+        let issuer = rcgen::Issuer::new(authority, own_key);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+            .expect("parameters")
+            .signed_by(&key, &issuer)
+            .expect("signed");
+        Self {
+            own: own.pem(),
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        Shown {
+            certificate: &self.certificate,
+            key: &self.key,
+        }
+    }
+}
+
+#[test]
+fn a_server_beyond_this_machine_is_spoken_with_over_tls_alone_and_has_to_show_who_it_is() {
+    let started = Server::start_on_loopback("a database over TLS").expect("PostgreSQL starts");
+    let Some(mut server) = started else {
+        return;
+    };
+    server.database("far").expect("a database");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ca_file, password_file) = (folder.path().join("ca.pem"), folder.path().join("password"));
+    std::fs::write(&password_file, postgres::PASSWORD).expect("written");
+    let (first, second) = (Authority::new(), Authority::new());
+    std::fs::write(&ca_file, &first.own).expect("written");
+    let connect = |server: &Server, by_name: &str, password: &str| {
+        std::fs::write(&password_file, password).expect("written");
+        let far = Elsewhere {
+            database: server.address_over_tls(by_name, "far"),
+            password_file: Some(password_file.clone()),
+            ca_file: Some(ca_file.clone()),
+        };
+        let address = far.address().expect("an address");
+        Connection::open_postgres(&address, "things", Role::Writer)
+    };
+    // It speaks none: nothing is said in the open instead, not even the password.
+    let fault = connect(&server, "localhost", postgres::PASSWORD).expect_err("no TLS");
+    assert!(
+        fault.is_away() && fault.to_string().contains("ssl = on"),
+        "{fault}"
+    );
+    server.show(first.shown()).expect("shown");
+    server.stop().expect("stopped");
+    server.start_again().expect("starts");
+    let db = connect(&server, "localhost", postgres::PASSWORD).expect("connects");
+    let is_over_tls: bool = db
+        .query_row(
+            "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+            [],
+            |row| row.get(0),
+        )
+        .expect("asked");
+    assert!(is_over_tls);
+    let fault = connect(&server, "localhost", "another").expect_err("another password");
+    assert!(!fault.is_away(), "{fault}");
+    // Another name, and another authority.
+    let fault = connect(&server, "127.0.0.1", postgres::PASSWORD).expect_err("another name");
+    assert!(
+        fault
+            .to_string()
+            .contains("for another name than 127.0.0.1"),
+        "{fault}"
+    );
+    std::fs::write(&ca_file, &second.own).expect("written");
+    let fault = connect(&server, "localhost", postgres::PASSWORD).expect_err("another authority");
+    assert!(
+        fault.is_away() && fault.to_string().contains("database_ca_file"),
+        "{fault}"
+    );
+    // The server's certificate is made anew while a session has been open: it connects again by the authority of now.
+    server.show(second.shown()).expect("shown");
+    server.stop().expect("stopped");
+    server.start_again().expect("starts");
+    let again: i64 = db
+        .query_row("SELECT 7", [], |row| row.get(0))
+        .expect("connects again");
+    assert_eq!(again, 7);
 }

@@ -154,6 +154,8 @@ pub struct HubStore {
     pub database: Option<String>,
     /// The file with that user's password, relative to `hub.toml`, or a systemd credential's name.
     pub database_password_file: Option<PathBuf>,
+    /// The certificates of the authorities of a server on another machine, relative to `hub.toml`. Without it, the system's.
+    pub database_ca_file: Option<PathBuf>,
     /// `s3://bucket/prefix`: clips' bodies are kept in this bucket of an S3-compatible store. Without it, in `dir`.
     pub bodies: Option<String>,
     /// `https://s3.example:9000`, where the bucket is not Amazon's.
@@ -178,6 +180,7 @@ impl Default for HubStore {
             reserve_bytes: 200_000_000,
             database: None,
             database_password_file: None,
+            database_ca_file: None,
             bodies: None,
             bodies_endpoint: None,
             bodies_region: None,
@@ -225,10 +228,10 @@ impl HubStore {
     /// The database of PostgreSQL, if one is named.
     pub fn elsewhere(&self) -> Option<Elsewhere> {
         let database = self.database.clone()?;
-        let password_file = self.database_password_file.clone();
         Some(Elsewhere {
             database,
-            password_file,
+            password_file: self.database_password_file.clone(),
+            ca_file: self.database_ca_file.clone(),
         })
     }
 
@@ -307,6 +310,9 @@ impl HubStore {
         }
         if self.database_password_file.is_some() && self.database.is_none() {
             faults.that("[store] database_password_file", "needs a database");
+        }
+        if self.database_ca_file.is_some() && self.database.is_none() {
+            faults.that("[store] database_ca_file", "needs a database");
         }
         if self.reserve_bytes > MAX_RESERVE_BYTES {
             let bytes = self.reserve_bytes;
@@ -561,6 +567,9 @@ impl HubConfig {
         if let Some(file) = &mut read.store.bodies_secret_file {
             *file = find_beside(folder, file);
         }
+        if let Some(ca) = &mut read.store.database_ca_file {
+            *ca = find_beside(folder, ca);
+        }
         if let Some(backup) = &mut read.store.backup {
             *backup = folder.join(&*backup);
         }
@@ -811,9 +820,10 @@ mod tests {
                 "bodies_in_clear",
             ),
             (
-                "[store]\ndatabase=\"postgres://hub@db.example/booth\"",
-                "without TLS",
+                "[store]\ndatabase=\"postgres://hub@%2Frun/booth?sslmode=require\"",
+                "leave sslmode away",
             ),
+            ("[store]\ndatabase_ca_file=\"x\"", "needs a database"),
             ("[store]\ndatabase_password_file=\"x\"", "needs a database"),
             ("[store]\nreserve_bytes=2_000_000_000_000", "reserve_bytes"),
             ("[[booth]]\nid=\"abc\"\n[[booth]]\nid=\"abc\"", "twice"),

@@ -134,14 +134,17 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate {
             database,
             password_file,
+            ca_file,
             json,
             config,
         } => {
+            // The note is read by a hub that runs elsewhere.
+            let whole = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
             let dir = HubConfig::load(&config)?.store.dir;
             let to = Elsewhere {
                 database,
-                // The note is read by a hub that runs elsewhere.
-                password_file: password_file.map(|file| std::path::absolute(&file).unwrap_or(file)),
+                password_file: password_file.map(whole),
+                ca_file: ca_file.map(whole),
             };
             let migrated = store::migrate(&dir, &to, Progress::new("moved"))?;
             tell_migrated(&migrated, &to, json);
@@ -422,6 +425,9 @@ fn tell_migrated(migrated: &Migrated, to: &Elsewhere, json: bool) {
     say!("  [store]\n  database = \"{}\"", to.database);
     if let Some(file) = &to.password_file {
         say!("  database_password_file = \"{}\"", file.display());
+    }
+    if let Some(file) = &to.ca_file {
+        say!("  database_ca_file = \"{}\"", file.display());
     }
     say!("\n{}", migrated.advice());
 }

@@ -146,7 +146,7 @@ pub(crate) fn of_the_bodies(fault: Option<String>) -> Option<Sighting> {
     let text = fault?;
     Some(Sighting {
         text,
-        ..of_the_hub("bodies", Severity::CitizenCannotSpeak)
+        ..of_the_hub("bodies", Severity::Watch)
     })
 }
 

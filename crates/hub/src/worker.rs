@@ -25,8 +25,8 @@ pub const MAX_SUBMITS: usize = 16;
 const MAX_BATCH: usize = 128;
 /// How often withdrawals are worked off: what a citizen takes back is gone within a minute.
 const WORK_OFF_EVERY_MS: u64 = 1_000;
-/// How often it is looked for bodies that have arrived in a bucket, while some are on their way.
-const ARRIVALS_EVERY_MS: u64 = 20;
+/// How often the next body is carried into a bucket, while some are to be.
+const CARRY_EVERY_MS: u64 = 20;
 /// How often unfinished bodies are checked for their age.
 const EXPIRE_EVERY_MS: u64 = 60_000;
 
@@ -111,8 +111,6 @@ pub enum Outcome {
         /// Whether the store's disk is so short of room that senders that have used much of it should get no more.
         is_tight: bool,
     },
-    /// A clip has become safe by itself, a while after its last message; the answer may leave.
-    Arrived(Answer),
     /// The store cannot do its work.
     Failed {
         /// Why, in one sentence.
@@ -127,7 +125,6 @@ impl Outcome {
     pub fn jobs(&self) -> usize {
         match self {
             Self::Failed { jobs, .. } => *jobs,
-            Self::Arrived(_) => 0,
             _ => 1,
         }
     }
@@ -155,8 +152,8 @@ fn run(
     let mut work_off_at = 0;
     loop {
         let mut batch = Vec::new();
-        let patience_ms = match store.awaits_bodies() {
-            true => ARRIVALS_EVERY_MS,
+        let patience_ms = match store.is_carrying(clock::mono()) {
+            true => CARRY_EVERY_MS,
             false => WORK_OFF_EVERY_MS,
         };
         match waiting.recv_timeout(Duration::from_millis(patience_ms)) {
@@ -170,9 +167,6 @@ fn run(
         batch.extend(waiting.try_iter().take(MAX_BATCH - batch.len()));
         let mut is_over = false;
         let mut batch = Batch::of(batch);
-        if store.keeps_bodies_away() {
-            one_by_one(&mut store, &mut batch, meters);
-        }
         let (jobs, writes) = (batch.jobs.len(), batch.writes());
         let began = clock::mono_us();
         let outcomes = handle_all(&mut store, &mut batch);
@@ -209,31 +203,6 @@ fn run(
             return;
         }
         let now = clock::mono();
-        if store.awaits_bodies() {
-            let arrived = match store.arrivals(clock::wall(), now) {
-                Ok(answers) => answers.into_iter().map(Outcome::Arrived).collect(),
-                Err(error) => {
-                    store.roll_back();
-                    meters.failed(&error.to_string());
-                    if error.is_fatal() {
-                        log::error!(fault = "store"; "{error}");
-                        store.ends_by(&error);
-                        is_over = true;
-                    }
-                    let why = error.to_string();
-                    vec![Outcome::Failed { why, jobs: 0 }]
-                }
-            };
-            for outcome in arrived {
-                if !report(outcome) {
-                    return;
-                }
-            }
-            if is_over {
-                return;
-            }
-        }
-        meters.bodies(store.bodies_fault());
         if now.0 >= work_off_at {
             work_off_at = now.0 + WORK_OFF_EVERY_MS;
             if let Err(error) = store.work_off(clock::wall(), now) {
@@ -245,33 +214,15 @@ fn run(
                 }
             }
         }
+        if let Err(error) = store.carry(now) {
+            log::error!(fault = "bodies"; "a body could not be carried into the bucket; it stays in the folder: {error}");
+        }
+        meters.bodies(store.bodies_fault());
         if now.0 >= expire_at {
             expire_at = now.0 + EXPIRE_EVERY_MS;
             if let Err(error) = store.expire(now) {
                 log::warn!("{error}");
             }
-        }
-    }
-}
-
-/// What is to be told to somebody who waits is put into the bucket while he waits, and costs nobody else anything if that fails: each is a
-/// batch of its own.
-fn one_by_one(store: &mut Store, batch: &mut Batch, meters: &Meters) {
-    let submits = std::mem::take(&mut batch.submits).into_iter();
-    let alone = submits.map(|submit| Batch {
-        submits: vec![submit],
-        ..Batch::default()
-    });
-    let brings = std::mem::take(&mut batch.brings).into_iter();
-    let alone = alone.chain(brings.map(|bring| Batch {
-        brings: vec![bring],
-        ..Batch::default()
-    }));
-    for mut alone in alone.collect::<Vec<_>>() {
-        if let Err(error) = handle_all(store, &mut alone) {
-            store.roll_back();
-            meters.failed(&error.to_string());
-            give_up(store, &alone, &error);
         }
     }
 }

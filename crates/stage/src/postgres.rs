@@ -1,7 +1,7 @@
-//! A PostgreSQL of Debian's, as an unprivileged user, on a socket in a folder of its own.
+//! A PostgreSQL of Debian's, as an unprivileged user, on a socket in a folder of its own, or on this machine's loopback with TLS.
 //!
 //! Owns: starting the server on an empty cluster, its databases, stopping it by its id. Never does: touch a server of the machine, or listen to a
-//! network. Where Debian's package is missing, that is said once and loudly ([`Server::start`]).
+//! network beyond it. Where Debian's package is missing, that is said once and loudly ([`Server::start`]).
 #![allow(clippy::disallowed_methods)] // starts programs, and looks for them
 
 use std::io::Write;
@@ -12,22 +12,36 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::mosquitto::free_port;
 use super::program::Program;
 use super::wait::wait_for;
 
-/// The port is a part of the socket's name alone.
+/// Where nothing listens to a network, the port is a part of the socket's name alone.
 const PORT: u16 = 5499;
 /// Debian's user and group without rights, where root starts the server: PostgreSQL refuses root.
 const NOBODY: (u32, u32) = (65_534, 65_534);
 /// Settings of a server that tests are hard on: nothing is tuned, and a test needs many connections.
-const SETTINGS: &str =
-    "listen_addresses = ''\nmax_connections = 300\nfsync = on\nmax_wal_size = '256MB'\n";
+const SETTINGS: &str = "max_connections = 300\nfsync = on\nmax_wal_size = '256MB'\n";
+/// Over the network a password is asked for; the hub's is [`PASSWORD`].
+const RULES: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+/// The password of the user `hub`, where one is asked for.
+pub const PASSWORD: &str = "geheim-i-huset";
 
 /// A server.
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
     program: Option<Program>,
+    port: u16,
+}
+
+/// A server's certificate and its key, PEM.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// The certificate.
+    pub certificate: &'a str,
+    /// Its key.
+    pub key: &'a str,
 }
 
 /// The folder with Debian's newest server programs.
@@ -49,6 +63,18 @@ impl Server {
     /// # Errors
     /// A server that does not start, with its last words.
     pub fn start(what: &str) -> Result<Option<Self>, String> {
+        Self::start_with(what, None)
+    }
+
+    /// The same on a port of 127.0.0.1, where it asks the user `hub` for [`PASSWORD`].
+    ///
+    /// # Errors
+    /// A server that does not start, with its last words.
+    pub fn start_on_loopback(what: &str) -> Result<Option<Self>, String> {
+        Self::start_with(what, Some(free_port()?))
+    }
+
+    fn start_with(what: &str, loopback: Option<u16>) -> Result<Option<Self>, String> {
         let Some(programs) = programs() else {
             let line =
                 format!("!! {what}: NOT RUN, Debian's package postgresql is not installed\n");
@@ -70,9 +96,13 @@ impl Server {
             folder,
             programs,
             program: None,
+            port: loopback.unwrap_or(PORT),
         };
-        server.make_cluster()?;
+        server.make_cluster(loopback.is_some())?;
         server.start_again()?;
+        if loopback.is_some() {
+            server.psql("postgres", &format!("ALTER USER hub PASSWORD '{PASSWORD}'"))?;
+        }
         Ok(Some(server))
     }
 
@@ -100,12 +130,12 @@ impl Server {
             .current_dir(self.path())
             .env("LC_ALL", "C.UTF-8")
             .env("PGHOST", self.path())
-            .env("PGPORT", PORT.to_string())
+            .env("PGPORT", self.port.to_string())
             .env("PGUSER", "hub");
         command
     }
 
-    fn make_cluster(&self) -> Result<(), String> {
+    fn make_cluster(&self, is_on_loopback: bool) -> Result<(), String> {
         let data = self.path().join("data");
         let mut initdb = self.command("initdb");
         initdb
@@ -117,11 +147,41 @@ impl Server {
         let settings = data.join("postgresql.conf");
         let mut text = std::fs::read_to_string(&settings).map_err(|error| error.to_string())?;
         text.push_str(SETTINGS);
+        let addresses = if is_on_loopback { "127.0.0.1" } else { "" };
         text.push_str(&format!(
-            "unix_socket_directories = '{}'\nport = {PORT}\n",
-            self.path().display()
+            "unix_socket_directories = '{}'\nport = {}\nlisten_addresses = '{addresses}'\n",
+            self.path().display(),
+            self.port
         ));
-        std::fs::write(&settings, text).map_err(|error| error.to_string())
+        std::fs::write(&settings, text).map_err(|error| error.to_string())?;
+        match is_on_loopback {
+            true => {
+                std::fs::write(data.join("pg_hba.conf"), RULES).map_err(|error| error.to_string())
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Has it speak TLS from its next start on, and show this.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn show(&self, shown: Shown<'_>) -> Result<(), String> {
+        let data = self.path().join("data");
+        let fault = |error: std::io::Error| error.to_string();
+        for (name, text) in [
+            ("server.crt", shown.certificate),
+            ("server.key", shown.key),
+            ("postgresql.auto.conf", "ssl = on\n"),
+        ] {
+            let path = data.join(name);
+            std::fs::write(&path, text).map_err(fault)?;
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).map_err(fault)?;
+            if is_root() {
+                chown(&path, Some(NOBODY.0), Some(NOBODY.1)).map_err(fault)?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts it on what is there.
@@ -191,7 +251,15 @@ impl Server {
     /// The address of a database here.
     pub fn address(&self, name: &str) -> String {
         let folder = self.path().display().to_string().replace('/', "%2F");
-        format!("postgres://hub@{folder}:{PORT}/{name}")
+        format!("postgres://hub@{folder}:{}/{name}", self.port)
+    }
+
+    /// The same over the network of this machine and TLS, by this name of the server.
+    pub fn address_over_tls(&self, server: &str, name: &str) -> String {
+        format!(
+            "postgres://hub@{server}:{}/{name}?sslmode=require",
+            self.port
+        )
     }
 }
 

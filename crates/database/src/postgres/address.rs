@@ -1,12 +1,15 @@
 //! Where PostgreSQL is, and as whom to connect.
 //!
-//! Owns: which addresses are refused before anything is sent. Never does: show a password.
+//! Owns: which addresses are refused before anything is sent, and which are reached over TLS. Never does: show a password.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use booth_host::tls::{self, TlsError};
 use postgres::Config;
 use postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A server that does not take a connection in this time is away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,7 +18,11 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// Where PostgreSQL is.
 #[derive(Clone)]
-pub struct Address(Config);
+pub struct Address {
+    config: Config,
+    /// The authorities of its certificate; `None` are the system's.
+    ca_file: Option<PathBuf>,
+}
 
 /// Why an address is refused. The sentence is to follow the address' key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,17 +40,9 @@ pub enum AddressError {
         "holds a password: write it into a file of its own, and name that as [store] database_password_file"
     )]
     HoldsPassword,
-    /// In the open.
-    #[error(
-        "is reached without TLS, and whoever is on the way could read what the hub keeps: use a socket or a tunnel to 127.0.0.1 (ssh -L, \
-         WireGuard), or end it with ?sslmode=disable where nobody else is on that network"
-    )]
-    InTheOpen,
-    /// TLS is asked for.
-    #[error(
-        "asks for TLS, which the hub does not speak to PostgreSQL: use a socket or a tunnel to 127.0.0.1 (ssh -L, WireGuard)"
-    )]
-    Tls,
+    /// TLS over a socket.
+    #[error("asks for TLS over a socket, where PostgreSQL speaks none: leave sslmode away")]
+    TlsOverSocket,
 }
 
 impl Address {
@@ -57,7 +56,10 @@ impl Address {
             return Err(no_address("it does not begin with postgres://".to_owned()));
         }
         // What the parser says may contain the text.
+        // libpq's names for what is always done here: the authority and the name are verified.
         let mut config: Config = text
+            .replace("sslmode=verify-full", "sslmode=require")
+            .replace("sslmode=verify-ca", "sslmode=require")
             .parse()
             .map_err(|_| no_address("it cannot be read".to_owned()))?;
         if config.get_password().is_some() {
@@ -76,29 +78,62 @@ impl Address {
             Host::Unix(_) => true,
             Host::Tcp(name) => is_this_machine(name),
         });
-        match config.get_ssl_mode() {
-            SslMode::Disable => {}
-            SslMode::Prefer if is_own => {}
-            SslMode::Prefer => return Err(AddressError::InTheOpen),
-            _ => return Err(AddressError::Tls),
-        }
+        let has_socket = config
+            .get_hosts()
+            .iter()
+            .any(|host| matches!(host, Host::Unix(_)));
+        let mode = match config.get_ssl_mode() {
+            SslMode::Disable => SslMode::Disable,
+            SslMode::Prefer if is_own => SslMode::Disable,
+            _ if has_socket => return Err(AddressError::TlsOverSocket),
+            _ => SslMode::Require,
+        };
         config
-            .ssl_mode(SslMode::Disable)
+            .ssl_mode(mode)
             .connect_timeout(PATIENCE)
             .tcp_user_timeout(SILENCE)
             .keepalives_idle(SILENCE)
             .application_name("booth-hub");
-        Ok(Self(config))
+        Ok(Self {
+            config,
+            ca_file: None,
+        })
     }
 
     /// The same with a password.
     pub fn with_password(mut self, password: &str) -> Self {
-        self.0.password(password);
+        self.config.password(password);
         self
     }
 
+    /// The same, trusting the authorities of this file instead of the system's, where it is reached over TLS.
+    ///
+    /// # Errors
+    /// A file without an authority, and a system without any. The sentence is to follow the address' key.
+    pub fn trusting(mut self, ca_file: Option<&Path>) -> Result<Self, String> {
+        self.ca_file = ca_file.map(Path::to_owned);
+        match self.tls() {
+            Ok(_) => Ok(self),
+            Err(TlsError::NoRoots) => Err(
+                "is reached over TLS, and this system knows no certificate authority: install ca-certificates, or name the authority of the \
+                 server's certificate as [store] database_ca_file"
+                    .into(),
+            ),
+            Err(error) => Err(format!("is reached over TLS, and {error}")),
+        }
+    }
+
+    /// The TLS of a connection, read anew for each, so that a new authority counts; `None` where there is none.
+    pub(super) fn tls(&self) -> Result<Option<MakeRustlsConnect>, TlsError> {
+        if self.config.get_ssl_mode() == SslMode::Disable {
+            return Ok(None);
+        }
+        let client = tls::client_config(self.ca_file.as_deref(), None)?;
+        Ok(Some(MakeRustlsConnect::new((*client).clone())))
+    }
+
     pub(super) fn config(&self) -> &Config {
-        &self.0
+        &self.config
     }
 }
 
@@ -112,10 +147,10 @@ fn is_this_machine(name: &str) -> bool {
 /// Server, user and database, for a log.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.0.get_user().unwrap_or_default();
-        let database = self.0.get_dbname().unwrap_or_default();
+        let user = self.config.get_user().unwrap_or_default();
+        let database = self.config.get_dbname().unwrap_or_default();
         write!(f, "postgres://{user}@")?;
-        for (at, host) in self.0.get_hosts().iter().enumerate() {
+        for (at, host) in self.config.get_hosts().iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
             match host {
                 Host::Unix(path) => write!(f, "{comma}{}", path.display())?,
@@ -152,12 +187,8 @@ mod tests {
             AddressError::HoldsPassword
         );
         assert_eq!(
-            fault("postgres://hub@db.example/booth"),
-            AddressError::InTheOpen
-        );
-        assert_eq!(
-            fault("postgres://hub@127.0.0.1/booth?sslmode=require"),
-            AddressError::Tls
+            fault("postgres://hub@%2Frun%2Fpostgresql/booth?sslmode=require"),
+            AddressError::TlsOverSocket
         );
         assert_eq!(
             fault("postgres://hub@127.0.0.1"),
@@ -177,5 +208,40 @@ mod tests {
         ] {
             assert!(Address::parse(good).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn another_machine_is_reached_over_tls_unless_the_address_says_otherwise() {
+        for (text, mode) in [
+            ("postgres://hub@db.example/booth", SslMode::Require),
+            (
+                "postgres://hub@db.example/booth?sslmode=prefer",
+                SslMode::Require,
+            ),
+            (
+                "postgres://hub@127.0.0.1/booth?sslmode=verify-full",
+                SslMode::Require,
+            ),
+            (
+                "postgres://hub@localhost,db.example/booth",
+                SslMode::Require,
+            ),
+            ("postgres://hub@localhost/booth", SslMode::Disable),
+            ("postgres://hub@%2Frun%2Fpostgresql/booth", SslMode::Disable),
+            (
+                "postgres://hub@db.example/booth?sslmode=disable",
+                SslMode::Disable,
+            ),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(address.config.get_ssl_mode(), mode, "{text}");
+        }
+        let address = Address::parse("postgres://hub@db.example/booth").expect("an address");
+        let fault = address.trusting(Some(Path::new("nowhere/ca.pem")));
+        let fault = fault.expect_err("no authority");
+        assert!(
+            fault.starts_with("is reached over TLS, and nowhere/ca.pem"),
+            "{fault}"
+        );
     }
 }

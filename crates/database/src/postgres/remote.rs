@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use postgres::types::ToSql;
-use postgres::{Client, Config, NoTls, Row, Statement};
+use postgres::{Client, NoTls, Row, Statement};
 use rusqlite::types::Value;
 
-use super::for_postgres;
 use super::value::Param;
+use super::{Address, for_postgres};
 use crate::{Error, Result};
 
 /// Statements that stay prepared; with more, all are made anew.
@@ -65,10 +65,19 @@ impl Remote {
     ///
     /// # Errors
     /// A server that does not answer or refuses, and a system that gives no thread.
-    pub(super) fn connect(config: Config) -> Result<Self> {
+    pub(super) fn connect(address: &Address) -> Result<Self> {
+        let tls = address.tls().map_err(|error| Error::Tls {
+            what: error.to_string(),
+            remedy: "look at [store] database_ca_file",
+        })?;
+        let config = address.config().clone();
         let (jobs, waiting) = sync_channel(1);
         let (to, connected) = sync_channel(1);
-        let work = move || match config.connect(NoTls) {
+        let connect = move || match tls {
+            Some(tls) => config.connect(tls),
+            None => config.connect(NoTls),
+        };
+        let work = move || match connect() {
             Ok(client) => {
                 if to.send(Ok(())).is_ok() {
                     run(client, &waiting);

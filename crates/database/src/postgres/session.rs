@@ -95,7 +95,7 @@ impl Session {
 
     fn connect(&self, state: &mut State) -> Result<()> {
         state.remote = None;
-        let remote = Remote::connect(self.address.config().clone())?;
+        let remote = Remote::connect(&self.address)?;
         remote.ask(&Arc::new(Ask::Batch(self.settings(state.patience))))?;
         if let Some(key) = state.holds
             && !take(&remote, key)?

@@ -148,6 +148,13 @@ pub(super) fn whole(clip: &ClipFile) -> Result<Vec<u8>, Unplayable> {
     }
 }
 
+fn is_not_too_long(files: &BodyFiles) -> Result<(), Unplayable> {
+    match files.length()? {
+        Some(len) if len > MOST_OPENED => Err(Unplayable::TooLong(len)),
+        _ => Ok(()),
+    }
+}
+
 /// The clip, and how many bytes it has.
 fn open(
     files: &BodyFiles,
@@ -162,6 +169,7 @@ fn open(
         }
         // What is in a bucket is fetched into memory.
         (None, None) => {
+            is_not_too_long(files)?;
             let place = OPENED.try_acquire().map_err(|_| Unplayable::Busy)?;
             let bytes = Bytes::from(files.read()?);
             let len = bytes.len() as u64;
@@ -173,12 +181,7 @@ fn open(
         }
         (None, Some((sealed, place))) => (sealed, place),
     };
-    if let Some(file) = file {
-        let len = file.metadata()?.len();
-        if len > MOST_OPENED {
-            return Err(Unplayable::TooLong(len));
-        }
-    }
+    is_not_too_long(files)?;
     let body = files.read()?;
     let opened = sealed.keys.open(&body)?;
     if opened.clip.to_string() != sealed.clip_id.as_str() {

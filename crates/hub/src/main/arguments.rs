@@ -45,6 +45,7 @@ pub(super) enum Command {
     ///   reserve_bytes = 200_000_000     # with less free the hub takes nothing more, and the booths keep their clips
     ///   # database = "postgres://booth-hub@%2Frun%2Fpostgresql/booth"  # without it a file in dir; docs/hub-store.md
     ///   # database_password_file = "database-password"
+    ///   # database_ca_file = "database-ca.pem"  # of a server on another machine, which is reached over TLS
     ///   # bodies = "s3://bucket/prefix"  # without it in dir; docs/hub-store.md
     ///   # bodies_endpoint = "https://s3.example:9000"
     ///   # bodies_key_id = "booth-hub"
@@ -140,6 +141,9 @@ pub(super) enum Command {
         /// The file with the password, where one is needed
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// The certificate of the authority that signed the server's, where it is on another machine and its authority not one of the system's
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// One JSON object instead of lines for people
         #[arg(long)]
         json: bool,

@@ -112,10 +112,8 @@ impl Parts {
             .then(|| format!("The hub is not connected to its broker: {}.", broker.detail));
         let fault = self.meters.fault();
         let fault = fault.map(|fault| format!("The store takes no writes: {fault}."));
-        let bodies = self.meters.bodies_fault();
-        let bodies = bodies.map(|fault| format!("No spoken message is acknowledged: {fault}."));
         let room = no_room(free, self.reserve_bytes);
-        [away, fault, bodies, room].into_iter().flatten().collect()
+        [away, fault, room].into_iter().flatten().collect()
     }
 
     /// Looks at everything.

@@ -240,7 +240,7 @@ impl Session {
     /// Handles a report of the store.
     pub(super) fn report(&mut self, outcome: Outcome) -> Step {
         match outcome {
-            Outcome::Handled(Some(answer)) | Outcome::Arrived(answer) => self.answer(&answer),
+            Outcome::Handled(Some(answer)) => self.answer(&answer),
             Outcome::Probed(connection) if connection == self.connection => {
                 if self.phase == Phase::Probing {
                     self.phase = Phase::Online;

@@ -1,8 +1,8 @@
-//! Where whole bodies lie: in `clips/`, or as objects in a bucket of an S3-compatible store.
+//! Where whole bodies lie: in `clips/`, or, once they were carried there, as objects in a bucket of an S3-compatible store.
 //!
 //! Owns: what `[store] bodies` may say, the note `bodies.toml` in the store's folder that says the same to every program, the names of
-//! objects, and what is said when the bucket does not do its work. Never does: move a body that lies in the folder already, or keep a manifest or an
-//! envelope in a bucket. A body in the folder counts before one in the bucket: a store that gets a bucket later has some in both.
+//! objects, and what is said when the bucket does not do its work. Never does: carry a body ([`mover`](super::mover) does), or keep a manifest or an
+//! envelope in a bucket. A body in the folder counts before one in the bucket.
 #![allow(clippy::disallowed_methods)] // reads and writes the note
 
 use std::fs;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::bucket::Bucket;
-use super::record;
+use super::record::{self, Part};
 use booth_contract::{BodyHash, BodyKind, ClipId};
 
 /// The region that is named to a server that has none.
@@ -72,8 +72,8 @@ pub enum BodiesError {
     },
     /// It does not answer, or not as it should.
     #[error(
-        "{place} does not answer as it should ({why}): what is not in it is acknowledged to nobody and the booths keep their clips; look at that \
-         server and the way to it, and the hub goes on by itself"
+        "{place} does not answer as it should ({why}): look at that server and the way to it; what is not in it stays in the store's folder, and the \
+         hub goes on by itself"
     )]
     Away {
         /// The bucket and the prefix.
@@ -86,14 +86,6 @@ pub enum BodiesError {
     Altered {
         /// The object.
         object: String,
-    },
-    /// Something of a clip that is to be deleted is still on its way there.
-    #[error(
-        "{place} is still being given what is to be deleted there; it is deleted when it has arrived"
-    )]
-    OnItsWay {
-        /// The bucket and the prefix.
-        place: String,
     },
 }
 
@@ -334,7 +326,7 @@ impl Eq for Object {}
 
 /// The name of a body's object. Two versions of a clip have two names, so that an object is never replaced by another body.
 pub(super) fn name_of(clip_id: &ClipId, kind: BodyKind, sha256: &BodyHash) -> String {
-    let suffix = record::suffix_of(kind);
+    let suffix = record::suffix(Part::Body(kind));
     format!("{}/{clip_id}/{sha256}.{suffix}", &clip_id[..2])
 }
 

@@ -1,10 +1,8 @@
-//! A bucket of an S3-compatible store, asked from threads that wait and from ones that do not.
+//! A bucket of an S3-compatible store, asked from threads that wait.
 //!
 //! Owns: the connection (a thread with a runtime of its own), the deadline of every request, what counts as an object that is safe, and
 //! the rest after a fault, in which nothing is asked and nobody waits. Never does: decide which clip is stored; the database's row does. A
-//! failure leaves an object that no row names: the same body may be put there again, `booth-hub check` names it, and a withdrawal deletes it.
-//!
-//! Longer than 500 lines: every question that is asked of a bucket, and what its answers mean.
+//! failure may leave an object of a clip whose body is in the folder still: the same body is put there again.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -23,7 +21,7 @@ use object_store::{
     RetryConfig,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::bodies::{BodiesAway, BodiesError, folder_of};
 use booth_contract::ClipId;
@@ -38,8 +36,6 @@ const ASKED: Duration = Duration::from_secs(10);
 const PUT: Duration = Duration::from_secs(120);
 /// How long a list of everything may take: a thousand objects are one request.
 const LISTED: Duration = Duration::from_secs(900);
-/// Bodies that are put there at the same time; each is in memory meanwhile.
-const AT_ONCE: usize = 4;
 /// For so long after a fault nothing is asked by whoever would wait.
 const REST_MS: u64 = if cfg!(test) { 100 } else { 30_000 };
 /// How often a request is tried once more when the server failed or did not answer.
@@ -73,11 +69,8 @@ pub(super) struct Bucket {
     handle: Handle,
     /// The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
-    /// Places for bodies that are put there.
-    places: Arc<Semaphore>,
     fault: Mutex<Option<Fault>>,
     told_of_versions: AtomicBool,
-    is_looking: AtomicBool,
     deadlines: Deadlines,
 }
 
@@ -186,10 +179,8 @@ impl Bucket {
             place,
             handle,
             _stop: stop,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
             fault: Mutex::new(None),
             told_of_versions: AtomicBool::new(false),
-            is_looking: AtomicBool::new(false),
             deadlines,
         }))
     }
@@ -207,12 +198,6 @@ impl Bucket {
     fn key(&self, name: &str) -> Key {
         name.split('/')
             .fold(self.prefix.clone(), |key, level| key.join(level))
-    }
-
-    /// The fault that it had last, if it has done nothing well since.
-    pub(super) fn fault(&self) -> Option<BodiesError> {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.as_ref().map(|fault| fault.error.clone())
     }
 
     fn note(&self, fault: Option<BodiesError>) {
@@ -347,25 +332,10 @@ impl Bucket {
         })
     }
 
-    /// How many bytes the object has; `None` where there is none.
-    ///
-    /// # Errors
-    /// A bucket that does not do its work.
-    pub(super) fn length(&self, name: &str) -> Result<Option<u64>, BodiesError> {
-        let (store, key) = (Arc::clone(&self.store), self.key(name));
-        self.ask(async move {
-            match store.head(&key).await {
-                Ok(found) => Ok(Some(found.size)),
-                Err(Error::NotFound { .. }) => is_there_at_all(&*store, &key).await.map(|()| None),
-                Err(error) => Err(error.into()),
-            }
-        })
-    }
-
     /// Puts a body there, and waits until it is safe.
     ///
     /// # Errors
-    /// A bucket that does not do its work: nothing may be acknowledged.
+    /// A bucket that does not do its work: the body stays where it is.
     pub(super) fn put(&self, name: &str, bytes: Bytes) -> Result<(), BodiesError> {
         let put = put_safely(
             Arc::clone(&self.store),
@@ -373,106 +343,10 @@ impl Bucket {
             self.path_of(name),
             bytes,
         );
-        if self.ask(put)? {
+        if self.ask_within(self.deadlines.put, put)? {
             self.tell_of_versions();
         }
         Ok(())
-    }
-
-    /// Puts what `read` gives there in its turn, and tells `done` whether it is safe. Nobody waits.
-    pub(super) fn put_later<T: Send + 'static>(
-        self: &Arc<Self>,
-        name: &str,
-        read: impl FnOnce() -> std::io::Result<(Bytes, T)> + Send + 'static,
-        done: impl FnOnce(Result<T, BodiesError>) + Send + 'static,
-    ) {
-        let (key, path) = (self.key(name), self.path_of(name));
-        let bucket = Arc::downgrade(self);
-        let (store, places) = (Arc::clone(&self.store), Arc::clone(&self.places));
-        let deadline = self.deadlines.put;
-        self.handle.spawn(async move {
-            let Ok(_place) = places.acquire_owned().await else {
-                return;
-            };
-            let (bytes, kept) = match read() {
-                Ok(read) => read,
-                Err(error) => {
-                    let object = format!("{} ({error})", path.display());
-                    return done(Err(BodiesError::Altered { object }));
-                }
-            };
-            let put = tokio::time::timeout(deadline, put_safely(store, key, path, bytes)).await;
-            let Some(bucket) = bucket.upgrade() else {
-                return;
-            };
-            let put = match put {
-                Ok(Ok(has_versions)) => {
-                    if has_versions {
-                        bucket.tell_of_versions();
-                    }
-                    Ok(kept)
-                }
-                Ok(Err(Asked::Store(error))) => Err(bucket.meant(&error)),
-                Ok(Err(Asked::Known(error))) => Err(error),
-                Err(_) => Err(bucket.late(deadline)),
-            };
-            bucket.note(put.as_ref().err().cloned());
-            done(put);
-            drop_elsewhere(bucket);
-        });
-    }
-
-    /// Asks in a while whether it is well again, if nobody else does. Nobody waits.
-    pub(super) fn look_later(self: &Arc<Self>) {
-        if self.fault().is_none() || self.rests().is_some() || self.is_looking.swap(true, Relaxed) {
-            return;
-        }
-        let (bucket, deadline) = (Arc::downgrade(self), self.deadlines.asked);
-        let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
-        self.handle.spawn(async move {
-            let looked = tokio::time::timeout(deadline, first_of(&*store, &prefix)).await;
-            let Some(bucket) = bucket.upgrade() else {
-                return;
-            };
-            bucket.note(match looked {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(bucket.meant(&error)),
-                Err(_) => Some(bucket.late(deadline)),
-            });
-            bucket.is_looking.store(false, Relaxed);
-            drop_elsewhere(bucket);
-        });
-    }
-
-    /// Deletes an object that no row names; what fails is left for `booth-hub check` to name. Nobody waits.
-    pub(super) fn delete_later(&self, name: &str) {
-        let (store, key, path) = (Arc::clone(&self.store), self.key(name), self.path_of(name));
-        self.handle.spawn(async move {
-            if let Err(error) = store.delete(&key).await
-                && !matches!(error, Error::NotFound { .. })
-            {
-                log::warn!(
-                    "{} is no clip's, and cannot be deleted: {}",
-                    path.display(),
-                    in_one_line(&error)
-                );
-            }
-        });
-    }
-
-    /// The same with everything that is there of a clip.
-    pub(super) fn delete_all_later(&self, clip_id: &ClipId) {
-        let (store, folder) = (Arc::clone(&self.store), self.key(&folder_of(clip_id)));
-        self.handle.spawn(async move {
-            for key in keys_below(&*store, &folder).await.unwrap_or_default() {
-                if let Err(error) = store.delete(&key).await {
-                    log::warn!(
-                        "{key} is no clip's, and cannot be deleted: {}",
-                        in_one_line(&error)
-                    );
-                }
-            }
-        });
     }
 
     /// Deletes everything that is there of a clip. Only when it is gone this returns without an error.
@@ -482,7 +356,7 @@ impl Bucket {
     pub(super) fn delete_all_of(&self, clip_id: &ClipId) -> Result<(), BodiesError> {
         let (store, folder) = (Arc::clone(&self.store), self.key(&folder_of(clip_id)));
         let path = self.path_of(&folder_of(clip_id));
-        self.ask(async move {
+        self.ask_within(self.deadlines.put, async move {
             for key in keys_below(&*store, &folder).await? {
                 match store.delete(&key).await {
                     Ok(()) | Err(Error::NotFound { .. }) => {}
@@ -527,13 +401,6 @@ impl Bucket {
             }
             Ok(found)
         })
-    }
-}
-
-/// The last one who knows a runtime must not be one of its own tasks.
-fn drop_elsewhere(bucket: Arc<Bucket>) {
-    if let Some(last) = Arc::into_inner(bucket) {
-        let _ = crew::lend("bodies end", move || drop(last));
     }
 }
 

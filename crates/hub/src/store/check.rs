@@ -88,8 +88,7 @@ const DAMAGED: &str = "restore the file from a backup; if its booth still has it
 const REBUILD: &str = "stop the hub and run booth-hub rebuild";
 const NO_CLIPS: &str = "look at it and move it away: it is none of the hub's";
 const LOOK: &str = "listen to it beside the clip that has its place, and move it away";
-const NO_ROW: &str =
-    "nothing was promised for it: if its booth has the clip no more, delete the object";
+const NO_ROW: &str = "no clip needs it: delete the object";
 const UNFINISHED: &str =
     "nothing was promised for it; it is taken in when its booth offers the clip again";
 
@@ -227,10 +226,9 @@ impl Checked {
             let (kept_bytes, kept_hash) = known.file();
             let files = BodyFiles::of(bodies, private, clip_id, kind, kept_hash);
             let path = files.place();
-            let has_envelope = (files.object.is_none() && !path.exists())
-                || files
-                    .has_envelope()
-                    .map_err(|e| StoreError::file("reading", &path, e))?;
+            let failed = |error| StoreError::file("reading", &path, error);
+            let is_nowhere = files.length().map_err(failed)?.is_none();
+            let has_envelope = is_nowhere || files.has_envelope().map_err(failed)?;
             match self.hash(&files)? {
                 Some(_) if !has_envelope => self.found(
                     "missing_envelope",
@@ -279,7 +277,7 @@ impl Checked {
     }
 
     fn hash(&mut self, files: &BodyFiles) -> Result<Option<(BodyHash, u64)>, StoreError> {
-        let found = files.hash()?;
+        let found = files.hash_of_all()?;
         if let Some((_, bytes)) = &found {
             self.bodies += 1;
             self.bytes += bytes;
@@ -328,6 +326,11 @@ impl Checked {
             (Part::Void, Some(known)) if known.has_words() => {}
             (Part::Record | Part::Void, Some(_)) => {}
             (Part::Body(_), Some(known)) if known.body() == Some(part) => {}
+            (Part::Away, Some(known)) if known.body().is_some() => {}
+            (Part::Away, _) => {
+                let why = "a note of a body in the bucket, of a clip that has none";
+                self.found("extra_body", Some(clip_id), path, why, NO_CLIPS);
+            }
             (Part::Body(_), Some(_)) => {
                 let why = "the clip has another kind of body";
                 self.found("extra_body", Some(clip_id), path, why, NO_CLIPS);

@@ -5,7 +5,6 @@
 //! apart. A failure leaves what the store's own header says.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -14,14 +13,12 @@ use jiff::Timestamp;
 
 use super::accept::HELD;
 use super::apart::{self, Aside};
-use super::bodies::Bodies;
 use super::codes::Verdict;
 use super::envelopes::{self, BodyFiles};
 use super::private;
 use super::record::{self, AtRest, Kept, Part, Record};
 use super::rows::{self, Known, NewRow, Rank};
 use super::staging::Offer;
-use super::uploads::Ready;
 use super::{Point, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
@@ -79,9 +76,6 @@ impl Store {
                 return Ok(None); // its words are not kept for a moment
             }
         }
-        if self.uploads.has(sender, clip_id) {
-            return Ok(None); // its body is whole, and on its way
-        }
         self.recall_offers(mono, sender, clip_id)?;
         if !self.staging.write(mono, sender, clip_id, offset, bytes)? {
             self.cannot_read(wall, sender.as_str(), "part", "a clip in too many pieces")?;
@@ -134,9 +128,6 @@ impl Store {
         if self.was_withdrawn_before(wall, sender, &offer)? {
             return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
         }
-        if self.uploads.has_this(sender, &offer) {
-            return Ok(None); // answered when it has arrived
-        }
         let stored = Some(ingest::stored(sender, clip_id, hash.as_ref(), wall));
         let known = match self.known(clip_id)? {
             Some(known) => Some(known),
@@ -166,7 +157,7 @@ impl Store {
         if let Some(answer) = self.finish_if_whole(wall, sender, clip_id)? {
             return Ok(Some(answer));
         }
-        match is_repeated && !self.uploads.has(sender, clip_id) {
+        match is_repeated {
             true => Ok(self.missing_of(wall, sender, &offer)),
             false => Ok(None),
         }
@@ -204,11 +195,9 @@ impl Store {
             self.body_is_lost(wall, sender, known)?;
             self.take_offer(wall, mono, sender, offer)?;
             let answer = self.finish_if_whole(wall, sender, clip_id)?;
-            let is_whole = self.uploads.has(sender, clip_id);
-            return Ok(ControlFlow::Break(match answer {
-                None if !is_whole => self.missing_of(wall, sender, offer),
-                answer => answer,
-            }));
+            return Ok(ControlFlow::Break(
+                answer.or_else(|| self.missing_of(wall, sender, offer)),
+            ));
         }
         match self.gives_way(sender, known, &offer.manifest)? {
             true => Ok(ControlFlow::Continue(())),
@@ -255,7 +244,7 @@ impl Store {
     }
 
     /// Verifies, moves and records a body whose manifest is known and whose bytes are all here; the commit fsyncs it.
-    pub(super) fn finish_if_whole(
+    fn finish_if_whole(
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
@@ -278,7 +267,7 @@ impl Store {
                     return Ok(Some(ingest::discard(sender, clip_id, Some(&found), wall)));
                 }
                 self.staging.cut(sender, clip_id, bytes)?;
-                return self.place(wall, sender, offer);
+                return self.place(wall, sender, offer).map(Some);
             }
         }
         match whole.first() {
@@ -325,13 +314,13 @@ impl Store {
         Ok(Some(ingest::partial(sender, clip_id, hash, &missing, wall)))
     }
 
-    /// A whole, verified body becomes the clip's body if the clip has none yet. No answer: it is on its way into a bucket.
+    /// A whole, verified body becomes the clip's body if the clip has none yet.
     fn place(
         &mut self,
         wall: Timestamp,
         sender: &BoothId,
         offer: &Offer,
-    ) -> Result<Option<Answer>, StoreError> {
+    ) -> Result<Answer, StoreError> {
         let clip_id = &offer.manifest.clip_id;
         let hash = offer.manifest.sha256.as_ref();
         if let Some(known) = self.known(clip_id)?
@@ -340,10 +329,7 @@ impl Store {
             if known.sha256.as_ref() == hash {
                 // Another sender has brought the same body meanwhile, or a clip's lost body comes back.
                 if !self.is_there(&known)? {
-                    let Some(ready) = self.ready(sender, offer)? else {
-                        return Ok(None);
-                    };
-                    let at_rest = self.settle(sender, offer, ready)?;
+                    let at_rest = self.move_in(sender, offer)?;
                     self.begin()?;
                     rows::set_lost(&self.db, clip_id, false)?;
                     rows::set_at_rest(&self.db, clip_id, at_rest.as_ref())?;
@@ -355,34 +341,14 @@ impl Store {
                 }
                 self.now_at_home(wall, sender, &known, offer)?;
                 self.drop_offer(sender, offer)?;
-                return Ok(Some(ingest::stored(sender, clip_id, hash, wall)));
+                return Ok(ingest::stored(sender, clip_id, hash, wall));
             }
             if !self.gives_way(sender, &known, &offer.manifest)? {
-                return self.keep_apart(wall, sender, offer).map(Some);
+                return self.keep_apart(wall, sender, offer);
             }
-            let Some(ready) = self.ready(sender, offer)? else {
-                return Ok(None);
-            };
             self.give_way(&known)?;
-            return self.take(wall, sender, offer, ready).map(Some);
         }
-        let Some(ready) = self.ready(sender, offer)? else {
-            return Ok(None);
-        };
-        self.take(wall, sender, offer, ready).map(Some)
-    }
-
-    /// The clip has no body, and gets this one.
-    fn take(
-        &mut self,
-        wall: Timestamp,
-        sender: &BoothId,
-        offer: &Offer,
-        ready: Ready,
-    ) -> Result<Answer, StoreError> {
-        let clip_id = &offer.manifest.clip_id;
-        let hash = offer.manifest.sha256.as_ref();
-        let at_rest = self.settle(sender, offer, ready)?;
+        let at_rest = self.move_in(sender, offer)?;
         self.keep(wall, sender, offer, at_rest)?;
         self.staging.forget(sender, clip_id);
         Ok(ingest::stored(sender, clip_id, hash, wall))
@@ -407,38 +373,18 @@ impl Store {
         let to = record::path(&self.clips, clip_id, Part::Body(kept.kind));
         self.make_folder(&to)?;
         self.pass(Point::BeforeBody)?;
-        self.clear_place(clip_id, kept.kind, at_rest.is_some())?;
-        if kept.kind == BodyKind::SealedOggOpus {
-            self.take_envelope_out(&from, clip_id)?;
-        }
-        apart::rename_new(&from, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
-        if at_rest.is_some() {
-            private::wipe(&came)?;
-        }
-        self.is_to_be_synced(to);
-        self.pass(Point::AfterBody)?;
-        Ok(at_rest)
-    }
-
-    /// Moves files out of the place of a clip's body, which is about to come: they are no clip's body.
-    pub(super) fn clear_place(
-        &mut self,
-        clip_id: &ClipId,
-        comes: BodyKind,
-        is_sealed_here: bool,
-    ) -> Result<(), StoreError> {
         let is_known = rows::known(&self.db, clip_id)?.is_some();
         for kind in [BodyKind::OggOpus, BodyKind::Text, BodyKind::SealedOggOpus] {
             let there = record::path(&self.clips, clip_id, Part::Body(kind));
             if !there.exists() {
                 continue;
             }
-            if is_sealed_here && !is_known && kind == BodyKind::SealedOggOpus {
+            if at_rest.is_some() && !is_known && kind == BodyKind::SealedOggOpus {
                 // What the hub sealed itself before a crash, of a clip that was promised to nobody: nothing proves what it is.
                 private::wipe(&there)?;
                 continue;
             }
-            if kind == comes || is_known {
+            if kind == kept.kind || is_known {
                 let why = match is_known {
                     true => Aside::Replaced,
                     false => Aside::Unknown,
@@ -451,7 +397,16 @@ impl Store {
                 );
             }
         }
-        Ok(())
+        if kept.kind == BodyKind::SealedOggOpus {
+            self.take_envelope_out(&from, clip_id)?;
+        }
+        apart::rename_new(&from, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
+        if at_rest.is_some() {
+            private::wipe(&came)?;
+        }
+        self.is_to_be_synced(to);
+        self.pass(Point::AfterBody)?;
+        Ok(at_rest)
     }
 
     /// Moves a file out of its clip's place; if it was to be synced there, it is synced at its new place.
@@ -526,17 +481,12 @@ impl Store {
         if known.is_lost {
             return Ok(false);
         }
-        if let Some(part) = known.body() {
+        if let Some(Part::Body(kind)) = known.body() {
             let (bytes, sha256) = known.file();
-            let Part::Body(kind) = part else {
-                return Ok(true);
-            };
             let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
-            let can_be_opened = || {
-                let has_envelope = files.has_envelope();
-                has_envelope.map_err(|e| StoreError::file("reading", &files.body, e))
-            };
-            let is_whole = files.length()? == Some(bytes) && can_be_opened()?;
+            let failed = |error| StoreError::file("reading", &files.body, error);
+            let is_whole = files.length().map_err(failed)? == Some(bytes)
+                && files.has_envelope().map_err(failed)?;
             if !is_whole {
                 return Ok(false);
             }
@@ -605,9 +555,7 @@ impl Store {
         let Some(kept) = record::kept(manifest, None) else {
             return Ok(false);
         };
-        // In a bucket the same body is found when it is put there once more.
-        let here = Bodies::in_folder(&self.clips);
-        if !record::has_whole_body(&here, &self.private, &manifest.clip_id, Some(&kept))? {
+        if !record::has_whole_body(&self.bodies, &self.private, &manifest.clip_id, Some(&kept))? {
             return Ok(false);
         }
         self.dirty_folders.insert(self.clips.clone());
@@ -620,13 +568,8 @@ impl Store {
 
     /// Has the commit sync a body that lay there before, and its envelope.
     fn body_was_there(&mut self, clip_id: &ClipId, kept: &Kept) {
-        let files = BodyFiles::of(
-            &self.bodies,
-            &self.private,
-            clip_id,
-            kept.kind,
-            kept.sha256(),
-        );
+        let (kind, sha256) = (kept.kind, kept.sha256());
+        let files = BodyFiles::of(&self.bodies, &self.private, clip_id, kind, sha256);
         self.envelope_was_there(&files);
         if files.body.exists() {
             self.was_there(files.body);
@@ -706,6 +649,7 @@ impl Store {
                 zone: &self.zone,
             },
         )?;
+        self.is_to_be_carried(&manifest.clip_id);
         Ok(())
     }
 
@@ -761,7 +705,6 @@ impl Store {
 
     /// Moves a held clip to `disputed`, so that its place is free for the true one.
     fn give_way(&mut self, known: &Known) -> Result<(), StoreError> {
-        self.bring_here(known)?;
         self.begin()?;
         for part in known.body().into_iter().chain([known.record_part()]) {
             let file = record::path(&self.clips, &known.clip_id, part);
@@ -770,27 +713,6 @@ impl Store {
             }
         }
         rows::forget(&self.db, &known.clip_id)?;
-        Ok(())
-    }
-
-    /// Brings a body from the bucket into the folder, from where it is set aside. Its object is nobody's then.
-    fn bring_here(&mut self, known: &Known) -> Result<(), StoreError> {
-        let Some(Part::Body(kind)) = known.body() else {
-            return Ok(());
-        };
-        let (_, sha256) = known.file();
-        let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
-        if files.body.exists() {
-            return Ok(());
-        }
-        let (Some(body), Some(object)) = (files.fetch()?, &files.object) else {
-            return Ok(());
-        };
-        self.make_folder(&files.body)?;
-        fs::write(&files.body, &body)
-            .map_err(|error| StoreError::file("writing", &files.body, error))?;
-        self.is_to_be_synced(files.body.clone());
-        self.strays.push(object.name.clone());
         Ok(())
     }
 

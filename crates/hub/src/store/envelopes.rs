@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::bodies::{Bodies, BodiesError, Object};
 use super::private::{Private, make_folder};
-use super::record::{self, Part};
+use super::record::{self, AtRest, Part};
 use super::rows::{self, Known};
 use super::{RECORDS_AT_ONCE, Store, StoreError, fsync, staging};
 use booth_contract::{BodyHash, BodyKind, ClipId};
@@ -82,45 +82,90 @@ impl BodyFiles {
         }
     }
 
-    /// How many bytes the body has; `None` where there is none.
-    ///
-    /// # Errors
-    /// Every error of the file system, and of a bucket that does not do its work.
-    pub(super) fn length(&self) -> Result<Option<u64>, StoreError> {
-        match (fs::metadata(&self.body), &self.object) {
-            (Ok(file), _) => Ok(Some(file.len()).filter(|_| file.is_file())),
-            (Err(error), Some(object)) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(object.bucket.length(&object.name)?)
+    /// The note that the body was carried into the bucket.
+    pub(super) fn note(&self) -> PathBuf {
+        self.body.with_extension(record::suffix(Part::Away))
+    }
+
+    /// What the note says; `None` for a body that was not carried away, or was another one.
+    fn away(&self) -> io::Result<Option<AtRest>> {
+        let Some(object) = &self.object else {
+            return Ok(None);
+        };
+        match fs::read(self.note()) {
+            Ok(text) => {
+                let noted = serde_json::from_slice::<AtRest>(&text).ok();
+                Ok(noted.filter(|noted| noted.sha256 == object.sha256))
             }
-            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            (Err(error), _) => Err(StoreError::file("reading", &self.body, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// The body as it was sealed, with its envelope in its place.
+    /// How many bytes the body has, in the folder or by the note; `None` where there is none.
     ///
     /// # Errors
     /// Every error of the file system.
-    pub fn read(&self) -> io::Result<Vec<u8>> {
-        let (mut body, object) = match (fs::read(&self.body), &self.object) {
-            (Ok(body), _) => (body, None),
-            (Err(error), Some(object)) if error.kind() == io::ErrorKind::NotFound => {
-                (self.fetch()?.ok_or(error)?.into(), Some(object))
+    pub(crate) fn length(&self) -> io::Result<Option<u64>> {
+        match fs::metadata(&self.body) {
+            Ok(file) => Ok(Some(file.len()).filter(|_| file.is_file())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(self.away()?.map(|noted| noted.bytes))
             }
-            (Err(error), _) => return Err(error),
-        };
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the envelope into its place, where it lies apart.
+    fn close(&self, body: &mut [u8]) -> io::Result<()> {
         if let Some(envelope) = self.envelope()?
             && let Some(place) = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + envelope.len())
         {
             place.copy_from_slice(&envelope);
         }
-        if let Some(object) = object
-            && BodyHash::of_digest(&Sha256::digest(&body)) != object.sha256
-        {
-            let object = self.place().display().to_string();
-            return Err(BodiesError::Altered { object }.into());
+        Ok(())
+    }
+
+    /// The body as it was sealed, with its envelope in its place.
+    ///
+    /// # Errors
+    /// Every error of the file system, and a bucket that does not do its work.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        match (fs::read(&self.body), &self.object) {
+            (Ok(mut body), _) => {
+                self.close(&mut body)?;
+                Ok(body)
+            }
+            (Err(error), Some(object)) if error.kind() == io::ErrorKind::NotFound => {
+                let mut body = Vec::from(self.fetch()?.ok_or(error)?);
+                self.close(&mut body)?;
+                match BodyHash::of_digest(&Sha256::digest(&body)) == object.sha256 {
+                    true => Ok(body),
+                    false => {
+                        let object = self.place().display().to_string();
+                        Err(BodiesError::Altered { object }.into())
+                    }
+                }
+            }
+            (Err(error), _) => Err(error),
         }
-        Ok(body)
+    }
+
+    /// The bytes of the body's file, which may go into a bucket: its envelope, where it has one, lies apart, and with it the body has its hash.
+    /// `None` for one that is not so.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn to_carry(&self) -> io::Result<Option<Bytes>> {
+        let body = fs::read(&self.body)?;
+        let mut whole = body.clone();
+        self.close(&mut whole)?;
+        let sha256 = BodyHash::of_digest(&Sha256::digest(&whole));
+        let is_it = self
+            .object
+            .as_ref()
+            .is_some_and(|object| object.sha256 == sha256);
+        Ok(is_it.then(|| body.into()))
     }
 
     /// The envelope, where it lies apart.
@@ -150,34 +195,43 @@ impl BodyFiles {
         if path.exists() {
             return Ok(true);
         }
-        let mut first = [0; 1];
         let Some(body) = self.open()? else {
-            // One that could not be taken out went into the bucket with its body.
-            let body = self.fetch()?;
-            return Ok(body.is_some_and(|body| body.get(BEFORE_ENVELOPE) != Some(&0)));
+            // A body that has its envelope in it is not carried away.
+            return Ok(false);
         };
+        let mut first = [0; 1];
         let read = body.read_at(&mut first, BEFORE_ENVELOPE as u64)?;
         Ok(read == 0 || first[0] != 0)
     }
 
-    /// SHA-256 and length of the body as it was sealed; `None` where there is no body.
+    /// SHA-256 and length of the body as it was sealed, fetched from the bucket where it is there alone; `None` where there is no body.
+    ///
+    /// # Errors
+    /// Every error of the file system, and a bucket that does not do its work.
+    pub(super) fn hash_of_all(&self) -> Result<Option<(BodyHash, u64)>, StoreError> {
+        let failed = |error| StoreError::file("reading", &self.body, error);
+        if self.body.exists() || self.away().map_err(failed)?.is_none() {
+            return self.hash();
+        }
+        let Some(body) = self.fetch()? else {
+            return Ok(None);
+        };
+        let mut body = Vec::from(body);
+        self.close(&mut body).map_err(failed)?;
+        let hash = BodyHash::of_digest(&Sha256::digest(&body));
+        Ok(Some((hash, body.len() as u64)))
+    }
+
+    /// The same of the file in the folder, or, where it was carried away, as its note says; `None` where there is no body.
     ///
     /// # Errors
     /// Every error of the file system.
     pub(super) fn hash(&self) -> Result<Option<(BodyHash, u64)>, StoreError> {
         let failed = |error| StoreError::file("reading", &self.body, error);
-        if self.object.is_some() && !self.body.exists() {
-            let Some(body) = self.fetch()? else {
-                return Ok(None);
-            };
-            let mut body = Vec::from(body);
-            if let Some(envelope) = self.envelope().map_err(failed)?
-                && let Some(place) = body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + envelope.len())
-            {
-                place.copy_from_slice(&envelope);
-            }
-            let hash = BodyHash::of_digest(&Sha256::digest(&body));
-            return Ok(Some((hash, body.len() as u64)));
+        if !self.body.exists()
+            && let Some(noted) = self.away().map_err(failed)?
+        {
+            return Ok(Some((noted.sha256, noted.bytes)));
         }
         let Some(envelope) = self.envelope().map_err(failed)? else {
             return staging::hash_at(&self.body);
@@ -229,25 +283,6 @@ fn copy_out(body: &Path, envelope: &Path) -> Result<Option<u64>, StoreError> {
     Ok(Some(length as u64))
 }
 
-/// The bytes of a body that goes into a bucket, with zeros in the place of its envelope, and the envelope, if it has one.
-///
-/// # Errors
-/// Every error of the file system.
-pub(super) fn apart_from(body: &Path) -> io::Result<(Bytes, Option<Vec<u8>>)> {
-    let mut body = fs::read(body)?;
-    let before = body.first_chunk::<BEFORE_ENVELOPE>();
-    let length = before.and_then(envelope_length);
-    let place = length
-        .filter(|length| *length > 0)
-        .and_then(|length| body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE.saturating_add(length)));
-    let envelope = place.filter(|place| place[0] != 0).map(|place| {
-        let envelope = place.to_vec();
-        place.fill(0);
-        envelope
-    });
-    Ok((body.into(), envelope))
-}
-
 /// Puts zeros where a body's envelope was; the caller syncs the file.
 ///
 /// # Errors
@@ -288,38 +323,17 @@ impl Store {
         clip_id: &ClipId,
     ) -> Result<(), StoreError> {
         let envelope = self.private.envelope(clip_id);
-        self.open_private_disk()?;
-        if let Some(length) = copy_out(body, &envelope)? {
-            self.private_dirty
-                .extend(envelope.parent().map(Path::to_owned));
-            self.private_dirty.insert(envelope);
-            blank(body, length)?;
-        }
-        Ok(())
-    }
-
-    /// Puts the envelope of a body that is in a bucket into its file; the commit syncs it.
-    pub(super) fn put_envelope(
-        &mut self,
-        clip_id: &ClipId,
-        content: &[u8],
-    ) -> Result<(), StoreError> {
-        let envelope = self.private.envelope(clip_id);
-        self.open_private_disk()?;
-        make_folder(envelope.parent().unwrap_or(&envelope))?;
-        record::publish(&envelope, content, envelope.exists())?;
-        self.private_dirty
-            .extend(envelope.parent().map(Path::to_owned));
-        self.private_dirty.insert(envelope);
-        Ok(())
-    }
-
-    fn open_private_disk(&mut self) -> Result<(), StoreError> {
         if self.private_disk.is_none() {
             let dir = self.private.dir();
             make_folder(dir)?;
             let disk = File::open(dir).map_err(|e| StoreError::file("opening", dir, e))?;
             self.private_disk = Some(disk);
+        }
+        if let Some(length) = copy_out(body, &envelope)? {
+            self.private_dirty
+                .extend(envelope.parent().map(Path::to_owned));
+            self.private_dirty.insert(envelope);
+            blank(body, length)?;
         }
         Ok(())
     }

@@ -52,18 +52,6 @@ impl Store {
         mono: Mono,
         brought: &Brought,
     ) -> Result<Took, StoreError> {
-        let before = std::mem::replace(&mut self.waits_for_bucket, true);
-        let took = self.take_in_at_once(wall, mono, brought);
-        self.waits_for_bucket = before;
-        took
-    }
-
-    fn take_in_at_once(
-        &mut self,
-        wall: Timestamp,
-        mono: Mono,
-        brought: &Brought,
-    ) -> Result<Took, StoreError> {
         let Brought {
             booth_id, id, json, ..
         } = brought;

@@ -34,6 +34,7 @@ mod imports;
 mod lists;
 pub(crate) mod measures;
 mod migrate;
+mod mover;
 pub(crate) mod private;
 mod rebuild;
 mod record;
@@ -44,7 +45,6 @@ mod schema;
 mod staging;
 mod submissions;
 mod unreadable;
-mod uploads;
 mod views;
 mod votes;
 mod withdrawals;
@@ -95,10 +95,10 @@ use booth_host::plain_file;
 use booth_sealing::Recipients;
 use codes::Codes;
 use identity::Watch;
+use mover::Moves;
 use private::{Private, Unmatched};
 use record::Part;
 use staging::Staging;
-use uploads::Uploads;
 use withdrawals::Paces;
 
 /// Clips of an earlier version whose new records share a sync.
@@ -376,11 +376,7 @@ pub struct Store {
     db: Connection,
     clips: PathBuf,
     bodies: Bodies,
-    uploads: Uploads,
-    /// Whoever asks waits for the bucket, and hears of its faults.
-    waits_for_bucket: bool,
-    /// Objects that no row names after the next commit.
-    strays: Vec<String>,
+    moves: Moves,
     staging: Staging,
     apart: Apart,
     private: Private,
@@ -442,9 +438,7 @@ impl Store {
         elsewhere::bind(dir, rules.database.as_ref())?;
         bodies::bind(dir, rules.bodies.as_ref())?;
         let bodies = Bodies::of(dir)?;
-        if let Some(bucket) = bodies.bucket() {
-            bucket.prove()?;
-        }
+        let moves = Moves::begin(bodies.bucket())?;
         let (db, watch) = match &rules.database {
             None => open_file(dir, &clips)?,
             Some(_) => open_elsewhere(dir, &clips)?,
@@ -464,9 +458,7 @@ impl Store {
             db,
             clips,
             bodies,
-            uploads: Uploads::default(),
-            waits_for_bucket: waits_always(),
-            strays: Vec::new(),
+            moves,
             staging,
             private_dirty: BTreeSet::new(),
             private_disk: None,
@@ -498,9 +490,7 @@ impl Store {
             _lock: lock,
         };
         store.write_missing_records()?;
-        for clip_id in store.private.leaving()? {
-            store.paces.half_deleted(clip_id);
-        }
+        store.go_on_leaving()?;
         // Before anything is served or asked for: what was withdrawn may have come back with a backup.
         store.bury_again()?;
         store.take_old_envelopes_out()?;
@@ -646,12 +636,10 @@ impl Store {
         };
         let booth = match &known {
             Topic::Clip(booth, clip_id) => {
-                let answer = self.manifest(wall, mono, booth, clip_id, payload);
-                return self.or_later(answer);
+                return self.manifest(wall, mono, booth, clip_id, payload);
             }
             Topic::Part(booth, clip_id, offset) => {
-                let answer = self.part(wall, mono, booth, clip_id, *offset, payload);
-                return self.or_later(answer);
+                return self.part(wall, mono, booth, clip_id, *offset, payload);
             }
             Topic::Withdraw(booth, id) => return self.withdrawal(wall, booth, id, payload),
             Topic::State(booth)
@@ -720,11 +708,8 @@ impl Store {
             self.pass(Point::AfterCommit)?;
         }
         self.watch.look()?;
-        if let Some(bucket) = self.bodies.bucket() {
-            for stray in self.strays.drain(..) {
-                bucket.delete_later(&stray);
-            }
-        }
+        #[cfg(test)]
+        self.carry_at_once();
         Ok(())
     }
 
@@ -798,7 +783,6 @@ impl Store {
         // Files without a row are adopted, and synced, by their clips' next manifest.
         self.unsynced_files.clear();
         self.found_files.clear();
-        self.strays.clear();
         if std::mem::take(&mut self.in_transaction)
             && !self.db.is_autocommit()
             && let Err(error) = self.db.roll_back()
@@ -891,17 +875,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Whether every body is waited for: in the second run of the store's tests.
-#[cfg(test)]
-fn waits_always() -> bool {
-    std::env::var_os(tests::BODIES_AT).is_some()
-}
-
-#[cfg(not(test))]
-const fn waits_always() -> bool {
-    false
 }
 
 /// How much is free on the store's disk.

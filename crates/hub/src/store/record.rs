@@ -27,7 +27,7 @@ const SCHEMA: u32 = 1;
 /// Every byte of a manifest may take six bytes in JSON (`\u0000`); the other fields are short.
 const MAX_BYTES: u64 = 6 * MAX_JSON_BYTES as u64 + 4096;
 
-/// A body that the hub sealed itself: the length and the hash of its file, with its envelope in its place.
+/// A body that the hub sealed itself, or that was carried into a bucket: its length and its hash, with its envelope in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AtRest {
     pub bytes: u64,
@@ -194,15 +194,18 @@ pub(super) enum Part {
     Void,
     /// The mark of a clip that a citizen withdrew.
     Withdrawn,
+    /// The note that the body is in a bucket.
+    Away,
 }
 
-const PARTS: [(Part, &str); 6] = [
+const PARTS: [(Part, &str); 7] = [
     (Part::Body(BodyKind::OggOpus), "opus"),
     (Part::Body(BodyKind::Text), "text"),
     (Part::Body(BodyKind::SealedOggOpus), "sealed"),
     (Part::Record, "json"),
     (Part::Void, "void.json"),
     (Part::Withdrawn, "withdrawn"),
+    (Part::Away, "away"),
 ];
 
 /// Where a clip's file lies. The id was checked: it cannot leave the folder.
@@ -213,14 +216,10 @@ pub(super) fn path(clips: &Path, clip_id: &ClipId, part: Part) -> PathBuf {
         .join(format!("{clip_id}.{suffix}"))
 }
 
-fn suffix(part: Part) -> &'static str {
+/// How the name of such a file ends.
+pub(super) fn suffix(part: Part) -> &'static str {
     let known = PARTS.iter().find(|(of, _)| *of == part);
     known.map_or("", |(_, suffix)| suffix)
-}
-
-/// How the name of such a body ends.
-pub(super) fn suffix_of(kind: BodyKind) -> &'static str {
-    suffix(Part::Body(kind))
 }
 
 /// What a body's file must be.

@@ -188,13 +188,7 @@ impl Store {
             true => None,
             false => {
                 self.staging.write(mono, &sender, clip_id, 0, &body)?;
-                let before = std::mem::replace(&mut self.waits_for_bucket, true);
-                let ready = self.ready(&sender, &offer);
-                self.waits_for_bucket = before;
-                match ready? {
-                    Some(ready) => self.settle(&sender, &offer, ready)?,
-                    None => return Err(cannot("keeping", "it is on its way already".into())),
-                }
+                self.move_in(&sender, &offer)?
             }
         };
         self.write_down(wall, &sender, &offer, at_rest, false)?;
@@ -240,7 +234,6 @@ impl Store {
         ] {
             private::wipe(&record::path(&self.clips, clip_id, part))?;
         }
-        self.drop_objects_later(clip_id);
         Ok(())
     }
 

@@ -16,7 +16,6 @@ use booth_database::{OptionalExtension, params};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::bodies::BodiesError;
 use super::codes::Verdict;
 use super::private::{self, Private, Source, Tombstone, Waiting};
 use super::record::{self, Part};
@@ -53,10 +52,11 @@ pub(crate) const OF_PAGE: Limit = Limit {
 /// How long emptying SQLite's log waits for whoever reads.
 const PATIENCE_WITH_READERS: Duration = Duration::from_millis(100);
 /// Every part of a clip but the mark that it was withdrawn, the words first.
-pub(super) const EVERYTHING: [Part; 5] = [
+pub(super) const EVERYTHING: [Part; 6] = [
     Part::Body(BodyKind::OggOpus),
     Part::Body(BodyKind::Text),
     Part::Body(BodyKind::SealedOggOpus),
+    Part::Away,
     Part::Record,
     Part::Void,
 ];
@@ -98,11 +98,6 @@ impl Paces {
         }
         let own = self.of.entry(source.clone()).or_default();
         own.may(now, OF_ONE) && self.booths.may(now, OF_BOOTHS)
-    }
-
-    /// Has a deletion begun again that was cut off.
-    pub(super) fn half_deleted(&mut self, clip_id: ClipId) {
-        self.half_deleted.insert(clip_id);
     }
 
     /// Leaves a withdrawal alone for a growing pause, ten minutes at most.
@@ -305,15 +300,9 @@ impl Store {
     /// Every error of the file system and the database; whatever was not worked off waits.
     pub fn work_off(&mut self, wall: Timestamp, mono: Mono) -> Result<(), StoreError> {
         let mut first_fault = self.empty_log().err();
-        self.look_after_bucket();
         for clip_id in self.paces.half_deleted.clone() {
             if let Err(error) = self.erase(wall, &clip_id) {
-                // What one clip's objects meet, those of the others meet, too.
-                let is_for_all = matches!(&error, StoreError::Bodies(fault) if !matches!(fault, BodiesError::OnItsWay { .. }));
                 self.goes_on_after(error, &mut first_fault)?;
-                if is_for_all {
-                    break;
-                }
             }
         }
         let mut done = 0;
@@ -553,9 +542,7 @@ impl Store {
 
     /// Deletes what is here of a clip that has its mark.
     fn delete(&mut self, clip_id: &ClipId, tombstone: &Tombstone) -> Result<(), StoreError> {
-        if self.bodies.bucket().is_some() {
-            self.private.leaves(clip_id)?;
-        }
+        self.leaves_the_bucket(clip_id)?;
         self.begin()?;
         let card_id = tombstone.card_id.as_ref().map(|card_id| card_id.as_str());
         self.db.execute(
@@ -605,8 +592,7 @@ impl Store {
             fsync(&folder)?;
         }
         self.staging.erase(clip_id, None)?;
-        self.apart.erase(clip_id)?;
-        self.delete_objects(clip_id)
+        self.apart.erase(clip_id)
     }
 
     /// Has nothing of deleted rows stay in SQLite's log. Another reader may keep it from that for a moment: then it is done later.
@@ -659,14 +645,7 @@ impl Store {
                     },
                 };
                 log::info!(clip_id = clip_id.as_str(); "a withdrawn clip was here again, from a backup or after a kill; it is deleted");
-                match self.delete(&clip_id, &tombstone) {
-                    // Its envelope is gone, and nothing names it: its object goes when the bucket answers.
-                    Err(StoreError::Bodies(fault)) => {
-                        log::error!(fault = "withdrawals"; "{fault}");
-                        self.paces.half_deleted(clip_id);
-                    }
-                    done => done?,
-                }
+                self.delete(&clip_id, &tombstone)?;
             }
         }
         let noted: Vec<(ClipId, Tombstone)> = self

@@ -4,18 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use std::sync::mpsc::sync_channel;
-
-use booth_city::centre::Source;
 use booth_stage::s3::Server;
 
 use super::sealed::sealed;
 use super::small_s3::{Mood, SmallS3};
-use super::submissions::{entry, written};
 use super::withdrawals::City;
 use super::*;
-use crate::monitoring::Meters;
-use crate::worker::{self, Job, Outcome, Submit};
 
 /// Names the server for the second run of these tests, in a process of its own.
 pub(in crate::store) const AT: &str = "BOOTH_STORE_TESTS_BODIES_AT";
@@ -162,30 +156,43 @@ impl Away {
     }
 
     /// Lets time go by until this is so.
-    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> Vec<Ack> {
-        let mut acks = Vec::new();
-        for _ in 0..3_000 {
+    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..6_000 {
             self.bench.mono.0 += 100;
-            let answers = self.bench.store.arrivals(self.bench.wall, self.bench.mono);
-            let answers = answers.expect("the store works");
-            acks.extend(answers.into_iter().map(|answer| answer.ack));
+            let carried = self.bench.store.carry(self.bench.mono);
+            carried.expect("the store works");
             if is_so(self) {
-                return acks;
+                return;
             }
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        panic!("it never comes to this: {what}; {acks:?}");
+        panic!("it never comes to this: {what}");
     }
 
-    /// The answers to everything that is on its way.
-    fn arrive(&mut self) -> Vec<AckStatus> {
-        let acks = self.until("all is there", |this| !this.bench.store.awaits_bodies());
-        acks.into_iter().map(|ack| ack.status).collect()
+    fn has_objects(&mut self, number: usize) {
+        self.until("as many objects", |this| {
+            this.server.objects().len() == number
+        });
     }
 
-    fn stores(&mut self, clip: &Clip) {
-        assert_eq!(status(self.bench.whole(clip)), None, "it is on its way");
-        assert_eq!(self.arrive(), [AckStatus::Stored]);
+    /// Stores a clip, and waits until its body is in the bucket alone.
+    fn carries(&mut self, clip: &Clip) {
+        assert_eq!(status(self.bench.whole(clip)), Some(AckStatus::Stored));
+        let (body, note) = (self.body(clip), self.file(clip, Part::Away));
+        self.until("it is carried away", |_| !body.exists() && note.exists());
+    }
+
+    fn file(&self, clip: &Clip, part: Part) -> PathBuf {
+        record::path(&self.bench.dir().join("clips"), &clip.id, part)
+    }
+
+    /// Where a clip's body is in the folder.
+    fn body(&self, clip: &Clip) -> PathBuf {
+        let kind = match clip.manifest["body"].as_str() {
+            Some("sealed-ogg-opus/1") => BodyKind::SealedOggOpus,
+            _ => BodyKind::OggOpus,
+        };
+        self.file(clip, Part::Body(kind))
     }
 
     fn rows(&self) -> u64 {
@@ -212,40 +219,37 @@ fn object_of(clip: &Clip, suffix: &str) -> String {
 }
 
 #[test]
-fn stored_is_said_when_the_bucket_has_the_body_and_a_slow_one_holds_up_nobody_else() {
+fn a_clip_is_stored_whatever_its_bucket_does_and_then_carried_there() {
     let mut away = Away::new();
     let clip = numbered(1);
     away.server.is(Mood::Hangs);
-    assert_eq!(status(away.bench.whole(&clip)), None);
-    // Another booth's words about itself are kept meanwhile, and the same clip offered again is not asked for again.
+    assert_eq!(status(away.bench.whole(&clip)), Some(AckStatus::Stored));
+    away.bench.store.carry(away.bench.mono).expect("begun");
+    // Whatever else comes is kept meanwhile.
     away.bench.health(json!({"schema": 1, "ready": 1}));
     assert_eq!(away.bench.fleet().booths.len(), 1);
-    assert_eq!(status(away.bench.offer(&clip)), None);
-    assert_eq!((away.rows(), away.objects().len()), (0, 0));
+    assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Stored));
+    assert!(away.objects().is_empty() && away.body(&clip).exists());
     away.server.is(Mood::Well);
-    assert_eq!(away.arrive(), [AckStatus::Stored]);
+    let body = away.body(&clip);
+    away.until("it is carried away", |_| !body.exists());
     assert_eq!(
         away.objects(),
         [(object_of(&clip, "opus"), clip.body.clone())]
     );
-    let path = record::path(
-        &away.bench.dir().join("clips"),
-        &clip.id,
-        Part::Body(BodyKind::OggOpus),
-    );
-    assert!(!path.exists(), "no second copy in the folder");
-    let staged = fs::read_dir(away.bench.dir().join("staging")).expect("read");
-    assert_eq!(staged.count(), 0);
     let file = away.bench.views().clip_file(&clip.id).expect("a clip");
     assert_eq!(file.files.read().expect("read"), clip.body);
+    assert_eq!(crate::http::sound_of(&file).ok(), Some(clip.body.clone()));
     assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Stored));
     assert_eq!(away.found(), [""; 0]);
+    // Its offer asks nothing of the bucket, not even after a restart.
     let mut away = away.restart();
+    away.server.is(Mood::Hangs);
     assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Stored));
 }
 
 #[test]
-fn a_bucket_that_fails_in_any_way_gets_nothing_acknowledged_and_the_clip_later() {
+fn a_bucket_that_fails_in_any_way_leaves_the_body_in_the_folder_and_gets_it_later() {
     for mood in [
         Mood::Fails,
         Mood::Hangs,
@@ -257,9 +261,12 @@ fn a_bucket_that_fails_in_any_way_gets_nothing_acknowledged_and_the_clip_later()
         let mut away = Away::new();
         let clip = numbered(1);
         away.server.is(mood);
-        assert_eq!(status(away.bench.whole(&clip)), None, "{mood:?}");
-        let answered = away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
-        assert_eq!((answered.len(), away.rows()), (0, 0), "{mood:?}");
+        assert_eq!(
+            status(away.bench.whole(&clip)),
+            Some(AckStatus::Stored),
+            "{mood:?}"
+        );
+        away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
         let fault = away.bench.store.bodies_fault().expect("a fault");
         let remedy = match mood {
             Mood::Refuses => "bodies_key_id and bodies_secret_file",
@@ -269,10 +276,12 @@ fn a_bucket_that_fails_in_any_way_gets_nothing_acknowledged_and_the_clip_later()
         };
         assert!(fault.contains(remedy), "{mood:?}: {fault}");
         assert!(!fault.contains(SECRET) && !fault.contains('\n'), "{fault}");
-        // The clip is whole here: its booth is not asked for its bytes once more.
-        assert_eq!(status(away.bench.offer(&clip)), None, "{mood:?}");
+        let kept = fs::read(away.body(&clip)).expect("in the folder");
+        assert_eq!(kept, clip.body, "{mood:?}");
+        assert!(!away.file(&clip, Part::Away).exists(), "{mood:?}");
         away.server.is(Mood::Well);
-        assert_eq!(away.arrive(), [AckStatus::Stored], "{mood:?}");
+        let body = away.body(&clip);
+        away.until("it is carried away", |_| !body.exists());
         assert_eq!(away.objects()[0].1, clip.body, "{mood:?}");
         assert_eq!(away.found(), [""; 0], "{mood:?}");
         assert_eq!(away.bench.store.bodies_fault(), None, "{mood:?}");
@@ -280,88 +289,34 @@ fn a_bucket_that_fails_in_any_way_gets_nothing_acknowledged_and_the_clip_later()
 }
 
 #[test]
-fn the_worker_answers_a_clip_when_it_has_arrived_and_whoever_waits_is_refused_alone() {
-    let Away { server, bench } = Away::new();
-    let clip = numbered(1);
-    #[allow(clippy::disallowed_methods)] // a test reads all of them
-    let (outcomes_in, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
-    let Bench { folder, store, .. } = bench;
-    let (jobs, thread) = worker::start(store, Arc::new(Meters::new(Mono(0))), move |outcome| {
-        outcomes_in.send(outcome).is_ok()
-    })
-    .expect("starts");
-    let send = |topic: String, payload: &[u8]| {
-        let message = Message {
-            topic: format!("booth/1/up/{BOOTH}/{topic}"),
-            payload: payload.to_vec(),
-            retained: false,
-            expiry_s: None,
-        };
-        jobs.send(Job::Message(message)).expect("sent");
-    };
-    server.is(Mood::Hangs);
-    let manifest = clip.manifest.to_string();
-    send(format!("clip/{}", clip.id), manifest.as_bytes());
-    for from in (0..clip.body.len()).step_by(10_000) {
-        let part = &clip.body[from..from + 10_000];
-        send(format!("part/{}/{from}", clip.id), part);
-    }
-    for _ in 0..5 {
-        let handled = outcomes.blocking_recv();
-        assert!(
-            matches!(handled, Some(Outcome::Handled(None))),
-            "{handled:?}"
-        );
-    }
-    // An answer from home needs the bucket; health that came after it does not.
-    let (answer, told) = sync_channel(1);
-    let submit = Submit {
-        entry: entry(Source::Web, written("Flere træer")),
-        clip_id: numbered(2).id,
-        answer,
-    };
-    jobs.send(Job::Submit(Box::new(submit))).expect("sent");
-    send("health".into(), br#"{"schema":1,"ready":1}"#);
-    let why = told.recv().expect("told").expect_err("no bucket");
-    assert!(why.contains("s3://bucket/city does not answer"), "{why}");
-    assert!(matches!(
-        outcomes.blocking_recv(),
-        Some(Outcome::Handled(None))
-    ));
-    server.is(Mood::Well);
-    match outcomes.blocking_recv() {
-        Some(Outcome::Arrived(answer)) => {
-            assert_eq!(answer.ack.status, AckStatus::Stored);
-            assert_eq!(Outcome::Arrived(answer).jobs(), 0);
-        }
-        other => panic!("{other:?}"),
-    }
-    drop(jobs);
-    thread.join().expect("ends");
-    // As the pages play it.
-    let status = BrokerStatus {
-        connected: true,
-        detail: String::new(),
-        rival: None,
-    };
-    let dir = folder.path().join("store");
-    let views = StoreViews::open(&dir, Vec::new(), Arc::new(Mutex::new(status))).expect("opens");
-    let file = views.clip_file(&clip.id).expect("a clip");
-    assert_eq!(crate::http::sound_of(&file).ok(), Some(clip.body));
+fn a_clip_that_may_make_room_for_another_stays_in_the_folder_until_it_counts() {
+    let mut away = Away::new();
+    let held = numbered(1);
+    // Somebody else sends it in the booth's name.
+    away.bench.birth("card-1", "1-1", "s1");
+    let answer = away.bench.whole_from("rundhoej-2", &held);
+    assert_eq!(status(answer), Some(AckStatus::Stored));
+    let clip = numbered(2);
+    away.carries(&clip);
+    assert!(away.body(&held).exists());
+    assert_eq!(away.objects().len(), 1);
+    accept(&away.bench.dir(), away.bench.wall, &Accepted::Clip(held.id.clone())).expect("accepted");
+    away.bench.mono.0 += 3_600_000;
+    let body = away.body(&held);
+    away.until("it is carried away", |_| !body.exists());
 }
 
 #[test]
 fn a_bucket_that_cannot_be_used_at_the_start_says_what_to_do() {
     let server = SmallS3::start();
-    for (mood, is_a_setting, says) in [
-        (Mood::Refuses, true, "bodies_secret_file"),
-        (Mood::IsGone, true, "make the bucket"),
-        (Mood::Fails, false, "look at that server"),
+    for (mood, says) in [
+        (Mood::Refuses, "bodies_secret_file"),
+        (Mood::IsGone, "make the bucket"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         server.is(mood);
         let fault = Store::open(&Away::rules(&server, folder.path())).expect_err("no bucket");
-        assert_eq!(fault.needs_an_operator(), is_a_setting, "{fault}");
+        assert!(fault.needs_an_operator(), "{fault}");
         assert!(fault.to_string().contains(says), "{fault}");
         assert!(!format!("{fault:?}{fault}").contains(SECRET), "{fault}");
     }
@@ -369,14 +324,14 @@ fn a_bucket_that_cannot_be_used_at_the_start_says_what_to_do() {
     let mut nobody = Away::rules(&server, folder.path());
     let bodies = nobody.bodies.as_mut().expect("a bucket");
     bodies.endpoint = Some("http://127.0.0.1:1".into());
-    let fault = Store::open(&nobody).expect_err("nobody listens");
-    assert!(!fault.needs_an_operator(), "{fault}");
+    // One that does not answer is waited for.
+    let store = Store::open(&nobody).expect("opens");
+    let fault = store.bodies_fault().expect("nobody listens");
     assert!(
-        fault
-            .to_string()
-            .contains("s3://bucket/city does not answer"),
+        fault.contains("s3://bucket/city does not answer"),
         "{fault}"
     );
+    drop(store);
     let bodies = nobody.bodies.as_mut().expect("a bucket");
     bodies.secret_file = folder.path().join("nowhere");
     let fault = Store::open(&nobody).expect_err("no secret");
@@ -385,10 +340,10 @@ fn a_bucket_that_cannot_be_used_at_the_start_says_what_to_do() {
 }
 
 #[test]
-fn an_object_that_is_missing_is_asked_for_again_and_an_altered_one_is_named_and_not_played() {
+fn an_object_that_is_missing_or_altered_is_named_and_not_played() {
     let mut away = Away::new();
     let clip = numbered(1);
-    away.stores(&clip);
+    away.carries(&clip);
     let name = object_of(&clip, "opus");
     away.server.change(|objects| {
         objects.get_mut(&name).expect("an object")[7] ^= 1;
@@ -401,12 +356,18 @@ fn an_object_that_is_missing_is_asked_for_again_and_an_altered_one_is_named_and_
         objects.remove(&name);
     });
     assert_eq!(away.found(), ["missing_body"]);
+    file.files.read().expect_err("missing");
+    // Without its note its booth is asked for it, if it has it still.
+    fs::remove_file(away.file(&clip, Part::Away)).expect("removed");
     assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Partial));
     for from in (0..clip.body.len()).step_by(16_384) {
         let to = (from + 16_384).min(clip.body.len());
-        assert_eq!(status(away.bench.part(&clip, from, to)), None);
+        away.bench.part(&clip, from, to);
     }
-    assert_eq!(away.arrive(), [AckStatus::Stored]);
+    assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Stored));
+    away.has_objects(1);
+    let body = away.body(&clip);
+    away.until("it is carried away", |_| !body.exists());
     assert_eq!(away.found(), [""; 0]);
     // An object that no entry names is no clip.
     let stray = format!("city/{}/{}/{}.opus", &CLIP[..2], CLIP, "0".repeat(64));
@@ -417,26 +378,46 @@ fn an_object_that_is_missing_is_asked_for_again_and_an_altered_one_is_named_and_
 }
 
 #[test]
-fn a_body_that_was_there_before_a_crash_is_put_there_once_more_and_taken() {
+fn a_body_that_was_there_before_a_crash_is_put_there_once_more() {
     let mut away = Away::new();
     let clip = numbered(1);
-    // The hub was killed between the bucket's answer and the row; of another clip the bucket has something else under this name.
+    // The hub was killed between the bucket's answer and the note; of another clip the bucket has something else under this name.
     let (same, other) = (object_of(&clip, "opus"), object_of(&numbered(2), "opus"));
     away.server.change(|objects| {
         objects.insert(same, clip.body.clone());
         objects.insert(other, b"half".to_vec());
     });
-    away.stores(&clip);
-    away.stores(&numbered(2));
+    away.carries(&clip);
+    away.carries(&numbered(2));
     assert_eq!(away.found(), [""; 0]);
+    // It was killed between the note and the end of the file.
+    fs::write(away.body(&clip), &clip.body).expect("written");
+    let mut away = away.restart();
+    let body = away.body(&clip);
+    away.until("it is carried away", |_| !body.exists());
+    assert_eq!((away.objects().len(), away.found()), (2, Vec::new()));
 }
 
 #[test]
-fn a_message_that_is_taken_back_is_gone_from_the_bucket_before_its_withdrawal_is_done() {
+fn a_body_whose_file_is_damaged_is_not_carried() {
+    let mut away = Away::new();
+    let clip = numbered(1);
+    assert_eq!(status(away.bench.whole(&clip)), Some(AckStatus::Stored));
+    let mut damaged = clip.body.clone();
+    damaged[9] ^= 1;
+    fs::write(away.body(&clip), &damaged).expect("written");
+    away.carries(&numbered(2));
+    assert_eq!(away.objects().len(), 1);
+    assert_eq!(fs::read(away.body(&clip)).expect("there"), damaged);
+    assert_eq!(away.found(), ["different_body"]);
+}
+
+#[test]
+fn a_message_that_is_taken_back_goes_from_the_bucket_too_and_no_kill_forgets_that() {
     let city = City::new();
     let mut away = Away::new();
     let clip = sealed(&city, 1);
-    away.stores(&clip);
+    away.carries(&clip);
     let envelope = Private::beside(&away.bench.dir()).envelope(&clip.id);
     let kept = fs::read(&envelope).expect("an envelope");
     let [(name, object)] = &away.objects()[..] else {
@@ -446,38 +427,27 @@ fn a_message_that_is_taken_back_is_gone_from_the_bucket_before_its_withdrawal_is
     assert_eq!(object.len(), clip.body.len());
     let at = booth_sealing::open::BEFORE_ENVELOPE;
     assert!(object[at..at + kept.len()].iter().all(|byte| *byte == 0));
-    // The bucket is away: the envelope goes at once, and the object when it can.
+    // The bucket is away: everything else goes at once, and the object when it can.
     away.server.is(Mood::Fails);
     ask_to_withdraw(&away.bench.dir(), away.bench.wall, &clip.id).expect("asked");
-    let fault = away
-        .bench
-        .store
-        .work_off(away.bench.wall, away.bench.mono)
-        .expect_err("the object is there")
-        .to_string();
-    assert!(fault.contains("does not answer as it should"), "{fault}");
-    away.bench.store.roll_back();
-    assert!(!envelope.exists());
+    let done = away.bench.store.work_off(away.bench.wall, away.bench.mono);
+    done.expect("worked off");
+    assert!(!envelope.exists() && !away.file(&clip, Part::Away).exists());
+    away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
     assert_eq!((away.rows(), away.objects().len()), (0, 1));
-    // Not even a kill makes it forget that.
-    away.server.is(Mood::Well);
     let mut away = away.restart();
-    for _ in 0..200 {
-        away.bench.mono.0 += 60_000;
-        if away
-            .bench
-            .store
-            .work_off(away.bench.wall, away.bench.mono)
-            .is_ok()
-        {
-            break;
-        }
-        away.bench.store.roll_back();
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-    assert_eq!(away.objects(), []);
-    let leaving = Private::beside(&away.bench.dir()).leaving();
-    assert!(leaving.expect("read").is_empty());
+    away.server.is(Mood::Well);
+    away.has_objects(0);
+    // What arrives late is deleted, too.
+    let late = object_of(&clip, "sealed");
+    away.server.change(|objects| {
+        objects.insert(late, b"late".to_vec());
+    });
+    away.bench.mono.0 += 900_000;
+    away.has_objects(0);
+    let leaving = |this: &Away| Private::beside(&this.bench.dir()).leaving().expect("read");
+    away.until("its mark is gone", |this| leaving(this).is_empty());
+    assert_eq!(away.bench.store.bodies_fault(), None);
     assert_eq!(status(away.bench.offer(&clip)), Some(AckStatus::Discard));
 }
 
@@ -486,22 +456,19 @@ fn what_is_taken_back_while_it_is_on_its_way_does_not_stay_in_the_bucket() {
     let mut away = Away::new();
     let clip = numbered(1);
     away.server.is(Mood::Hangs);
-    assert_eq!(status(away.bench.whole(&clip)), None);
-    let waits = |store: &mut Store, wall, clip: &Clip| store.withdraw(wall, &clip.id);
-    let fault = waits(&mut away.bench.store, away.bench.wall, &clip).expect_err("on its way");
-    assert!(fault.to_string().contains("still being given"), "{fault}");
-    away.bench.store.roll_back();
+    assert_eq!(status(away.bench.whole(&clip)), Some(AckStatus::Stored));
+    let before = away.server.puts();
+    away.until("it is on its way", |this| this.server.puts() > before);
+    away.bench
+        .store
+        .withdraw(away.bench.wall, &clip.id)
+        .expect("taken back");
+    assert!(!away.body(&clip).exists());
     away.server.is(Mood::Well);
-    assert_eq!(away.arrive(), []);
-    for _ in 0..200 {
-        if waits(&mut away.bench.store, away.bench.wall, &clip).is_ok() {
-            break;
-        }
-        away.bench.store.roll_back();
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
+    let leaving = |this: &Away| Private::beside(&this.bench.dir()).leaving().expect("read");
+    away.until("everything is done", |this| leaving(this).is_empty());
     assert_eq!((away.rows(), away.objects()), (0, Vec::new()));
-    assert!(away.server.puts() > 1, "it was on its way");
+    assert!(!away.file(&clip, Part::Away).exists());
 }
 
 #[test]
@@ -517,7 +484,7 @@ fn a_bucket_that_keeps_versions_is_noticed() {
 }
 
 #[test]
-fn bodies_of_before_the_bucket_stay_where_they_are_and_the_bucket_is_never_exchanged() {
+fn bodies_of_before_the_bucket_are_carried_there_and_the_bucket_is_never_exchanged() {
     if std::env::var_os(AT).is_some() {
         return;
     }
@@ -542,9 +509,10 @@ fn bodies_of_before_the_bucket_stay_where_they_are_and_the_bucket_is_never_excha
             mono,
         },
     };
-    away.stores(&numbered(2));
+    away.carries(&numbered(2));
+    // Those of before are carried there, too.
+    away.has_objects(2);
     assert_eq!(status(away.bench.offer(&before)), Some(AckStatus::Stored));
-    assert_eq!(away.objects().len(), 1);
     let file = away.bench.views().clip_file(&before.id).expect("a clip");
     assert_eq!(file.files.read().expect("read"), before.body);
     assert_eq!(away.found(), [""; 0]);

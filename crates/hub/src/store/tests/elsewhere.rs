@@ -57,6 +57,7 @@ pub(super) fn of(dir: &Path) -> Option<Elsewhere> {
     Some(Elsewhere {
         database: format!("{server}/{name}"),
         password_file: None,
+        ca_file: None,
     })
 }
 
@@ -99,6 +100,7 @@ fn bench(server: &Server, name: &str) -> Bench {
     rules.database = Some(Elsewhere {
         database: server.database(name).expect("a database"),
         password_file: None,
+        ca_file: None,
     });
     Bench {
         store: Store::open(&rules).expect("opens"),
@@ -215,6 +217,7 @@ fn a_store_is_moved_with_every_row_and_its_hub_goes_on_where_it_was() {
     let to = |name: &str| Elsewhere {
         database: server.database(name).expect("a database"),
         password_file: None,
+        ca_file: None,
     };
     let go = |dir: &Path, to: &Elsewhere| migrate(dir, to, Progress::new("moved"));
     let mut bench = Bench::new();
@@ -256,6 +259,7 @@ fn a_store_is_moved_with_every_row_and_its_hub_goes_on_where_it_was() {
     let away = Elsewhere {
         database: "postgres://hub@127.0.0.1:1/booth".into(),
         password_file: None,
+        ca_file: None,
     };
     go(&dir, &away).expect_err("not there");
     let nothing = go(&other.path().join("nothing"), &moved).expect_err("nothing");
@@ -339,6 +343,7 @@ fn a_note_that_root_leaves_is_the_hubs_own() {
     let to = Elsewhere {
         database: server.database("given").expect("a database"),
         password_file: None,
+        ca_file: None,
     };
     migrate(&dir, &to, Progress::new("moved")).expect("moved");
     let note = fs::metadata(dir.join("database.toml")).expect("there");
@@ -353,6 +358,7 @@ fn a_folder_is_never_opened_with_other_rows_than_its_own() {
     let elsewhere = |name: &str| Elsewhere {
         database: format!("postgres://hub@127.0.0.1:1/{name}"),
         password_file: None,
+        ca_file: None,
     };
     let bench = Bench::new();
     let (dir, wanted) = (bench.dir(), elsewhere("booth"));

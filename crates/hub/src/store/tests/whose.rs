@@ -6,7 +6,7 @@ const OTHER: &str = "rundhoej-2";
 
 impl Bench {
     /// Sends the whole clip as this sender.
-    fn whole_from(&mut self, sender: &str, clip: &Clip) -> Option<Ack> {
+    pub(super) fn whole_from(&mut self, sender: &str, clip: &Clip) -> Option<Ack> {
         let manifest = clip.manifest.to_string();
         let mut last = self.send(&format!("{sender}/clip/{}", clip.id), manifest.as_bytes());
         for from in (0..clip.body.len()).step_by(10_000) {

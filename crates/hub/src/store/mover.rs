@@ -1,0 +1,406 @@
+//! How bodies get into a bucket, and out of it: after their clips are stored, one after the other, on a thread of its own.
+//!
+//! Owns: which body is carried next, when one that the bucket did not take is tried again, the note beside a clip that its body was carried
+//! away, and the marks of clips whose objects are to be deleted. Never does: make anybody wait for the bucket, or take a body out of the folder
+//! before the bucket has confirmed it and the note is on the disk. One thing is done at a time, so that a deletion never overtakes the body
+//! that it is to delete. A failure, or a kill anywhere, leaves the body in the folder, or the mark of the deletion.
+#![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::bodies::BodiesError;
+use super::bucket::Bucket;
+use super::envelopes::BodyFiles;
+use super::private;
+use super::record::{self, AtRest, Part};
+use super::rows::{self, Known};
+use super::{RECORDS_AT_ONCE, Store, StoreError, fsync};
+use crate::complaints;
+use booth_contract::ClipId;
+use booth_contract::time::Mono;
+use booth_host::crew;
+
+/// Most new clips that are remembered to be carried; with more, all rows are gone through.
+const MOST_FRESH: usize = 10_000;
+/// All rows are gone through this often: what an operator has accepted, or a bucket has not taken, is found by it.
+const SEARCH_EVERY_MS: u64 = 3_600_000;
+/// The first pause after the bucket did not do its work, and the longest.
+const PAUSE_MS: u64 = 2_000;
+const LONGEST_PAUSE_MS: u64 = 60_000;
+/// A clip's objects are deleted once more after this time: a body whose way nobody saw the end of may have arrived meanwhile.
+const SECOND_MS: u64 = 900_000;
+
+/// What is done next.
+#[derive(Debug)]
+enum Task {
+    /// This body is put there.
+    Put(ClipId, BodyFiles),
+    /// Everything that is there of this clip is deleted.
+    Delete(ClipId),
+    /// After a fault, when there is nothing to do: is the bucket well again?
+    Look,
+}
+
+/// Why it was not done.
+#[derive(Debug)]
+enum NotDone {
+    /// The bucket.
+    Bucket(BodiesError),
+    /// The body's file is not what its clip says, or not there any more.
+    Body(String),
+}
+
+type Done = (Task, Result<(), NotDone>);
+
+/// The thread.
+#[derive(Debug)]
+struct Mover {
+    tasks: SyncSender<Task>,
+    done: Receiver<Done>,
+}
+
+/// What the bucket did not do.
+#[derive(Debug)]
+struct Fault {
+    is_of_a_deletion: bool,
+    error: BodiesError,
+}
+
+/// A clip whose objects are to be deleted.
+#[derive(Debug, Default)]
+struct Leaving {
+    due: Mono,
+    is_second: bool,
+}
+
+/// What is to be carried and deleted.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    /// Without a bucket there is none.
+    mover: Option<Mover>,
+    is_busy: bool,
+    fresh: VecDeque<ClipId>,
+    /// The last clip that was looked at, while all rows are gone through.
+    search: Option<ClipId>,
+    search_again_at: Mono,
+    leaving: BTreeMap<ClipId, Leaving>,
+    rests_until: Mono,
+    pause_ms: u64,
+    /// Why the bucket did not do what it was asked to change, until it does the same.
+    fault: Option<Fault>,
+}
+
+impl Moves {
+    /// Looks at the bucket, if there is one, and starts the thread. A bucket that does not answer is waited for.
+    ///
+    /// # Errors
+    /// A bucket that is not there or refuses this hub, and a system that gives no thread.
+    pub(super) fn begin(bucket: Option<&Arc<Bucket>>) -> Result<Self, StoreError> {
+        let Some(bucket) = bucket else {
+            return Ok(Self::default());
+        };
+        let fault = match bucket.prove() {
+            Ok(()) => None,
+            Err(fault) if fault.needs_an_operator() => return Err(fault.into()),
+            Err(fault) => {
+                complaints::note("the bodies' store", &fault.to_string());
+                Some(Fault {
+                    is_of_a_deletion: false,
+                    error: fault,
+                })
+            }
+        };
+        Ok(Self {
+            mover: Some(Mover::start(Arc::clone(bucket))?),
+            search: Some(ClipId::default()),
+            fault,
+            ..Self::default()
+        })
+    }
+
+    /// Whether there is something to do, and nothing speaks against doing it.
+    fn is_at_work(&self, mono: Mono) -> bool {
+        let has_any = self.is_busy || !self.fresh.is_empty() || self.search.is_some();
+        has_any && self.rests_until <= mono
+    }
+
+    fn rest(&mut self, mono: Mono, is_of_a_deletion: bool, error: BodiesError) {
+        complaints::note("the bodies' store", &error.to_string());
+        self.pause_ms = (2 * self.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
+        self.rests_until = Mono(mono.0 + self.pause_ms);
+        self.fault = Some(Fault {
+            is_of_a_deletion,
+            error,
+        });
+    }
+
+    /// It has done this; where it did not before, it is well again.
+    fn is_well(&mut self, is_a_deletion: bool) {
+        self.pause_ms = 0;
+        self.fault
+            .take_if(|fault| fault.is_of_a_deletion == is_a_deletion);
+    }
+}
+
+impl Mover {
+    fn start(bucket: Arc<Bucket>) -> Result<Self, StoreError> {
+        let (tasks, waiting) = sync_channel::<Task>(1);
+        let (tell, done) = sync_channel(1);
+        crew::lend("carrier", move || {
+            while let Ok(task) = waiting.recv() {
+                let result = work(&bucket, &task);
+                if tell.send((task, result)).is_err() {
+                    return;
+                }
+            }
+        })
+        .map_err(|error| {
+            StoreError::file("starting a thread for", Path::new("the bucket"), error)
+        })?;
+        Ok(Self { tasks, done })
+    }
+}
+
+fn work(bucket: &Bucket, task: &Task) -> Result<(), NotDone> {
+    match task {
+        Task::Put(_, files) => {
+            let body = files
+                .to_carry()
+                .map_err(|error| NotDone::Body(error.to_string()))?
+                .ok_or_else(|| NotDone::Body("it has another hash than its clip".into()))?;
+            match &files.object {
+                Some(object) => bucket.put(&object.name, body).map_err(NotDone::Bucket),
+                None => Ok(()),
+            }
+        }
+        Task::Delete(clip_id) => bucket.delete_all_of(clip_id).map_err(NotDone::Bucket),
+        Task::Look => bucket.prove().map_err(NotDone::Bucket),
+    }
+}
+
+impl Store {
+    /// Why the bucket does not take or delete bodies, if it does not.
+    pub fn bodies_fault(&self) -> Option<String> {
+        let fault = self.moves.fault.as_ref();
+        fault.map(|fault| fault.error.to_string())
+    }
+
+    /// Whether [`Self::carry`] is to be called again soon.
+    pub fn is_carrying(&self, mono: Mono) -> bool {
+        self.moves.mover.is_some() && self.moves.is_at_work(mono)
+    }
+
+    /// Has a clip's body carried once its row is committed.
+    pub(super) fn is_to_be_carried(&mut self, clip_id: &ClipId) {
+        if self.moves.mover.is_none() {
+            return;
+        }
+        match self.moves.fresh.len() < MOST_FRESH {
+            true => self.moves.fresh.push_back(clip_id.clone()),
+            false => self.moves.search_again_at = Mono(0),
+        }
+    }
+
+    /// Has the objects of a clip that is taken back deleted, whatever happens from here on.
+    pub(super) fn leaves_the_bucket(&mut self, clip_id: &ClipId) -> Result<(), StoreError> {
+        if self.moves.mover.is_some() {
+            self.private.leaves(clip_id)?;
+            self.moves
+                .leaving
+                .insert(clip_id.clone(), Leaving::default());
+        }
+        Ok(())
+    }
+
+    /// At the start: goes on with the deletions of before.
+    pub(super) fn go_on_leaving(&mut self) -> Result<(), StoreError> {
+        for clip_id in self.private.leaving()? {
+            self.moves.leaving.insert(clip_id, Leaving::default());
+        }
+        Ok(())
+    }
+
+    /// Carries one body more into the bucket, or deletes there. Returns at once; called again and again.
+    ///
+    /// # Errors
+    /// Every error of the file system and the database. Nothing is lost by it, and for a minute nothing is carried.
+    pub fn carry(&mut self, mono: Mono) -> Result<(), StoreError> {
+        let carried = self.carry_one(mono);
+        if carried.is_err() {
+            self.moves.rests_until = Mono(mono.0 + LONGEST_PAUSE_MS);
+            self.moves.search_again_at = Mono(0);
+        }
+        carried
+    }
+
+    fn carry_one(&mut self, mono: Mono) -> Result<(), StoreError> {
+        if self.in_transaction {
+            return Ok(());
+        }
+        let mover = self.moves.mover.as_ref();
+        if let Some(done) = mover.and_then(|mover| mover.done.try_recv().ok()) {
+            self.moves.is_busy = false;
+            self.carried(mono, done)?;
+        }
+        if self.moves.is_busy || mono < self.moves.rests_until || self.moves.mover.is_none() {
+            return Ok(());
+        }
+        let Some(task) = self.next_task(mono)? else {
+            return Ok(());
+        };
+        if let Some(mover) = &self.moves.mover {
+            self.moves.is_busy = mover.tasks.try_send(task).is_ok();
+        }
+        Ok(())
+    }
+
+    /// Deletions first.
+    fn next_task(&mut self, mono: Mono) -> Result<Option<Task>, StoreError> {
+        let mut leaving = self.moves.leaving.iter();
+        if let Some((clip_id, _)) = leaving.find(|(_, leaving)| leaving.due <= mono) {
+            return Ok(Some(Task::Delete(clip_id.clone())));
+        }
+        while let Some(clip_id) = self.moves.fresh.pop_front() {
+            if let Some(known) = rows::known(&self.db, &clip_id)?
+                && let Some(files) = self.may_be_carried(&known)
+            {
+                return Ok(Some(Task::Put(clip_id, files)));
+            }
+        }
+        if self.moves.search.is_none() && self.moves.search_again_at <= mono {
+            self.moves.search = Some(ClipId::default());
+        }
+        let Some(last) = self.moves.search.take() else {
+            return Ok(self.moves.fault.is_some().then_some(Task::Look));
+        };
+        let known = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
+        for known in &known {
+            if let Some(files) = self.may_be_carried(known) {
+                self.moves.search = Some(known.clip_id.clone());
+                return Ok(Some(Task::Put(known.clip_id.clone(), files)));
+            }
+        }
+        match known.last() {
+            Some(last) => self.moves.search = Some(last.clip_id.clone()),
+            None => self.moves.search_again_at = Mono(mono.0 + SEARCH_EVERY_MS),
+        }
+        Ok(None)
+    }
+
+    /// A body that counts and lies in the folder, its envelope apart. One that may still make room for another stays.
+    fn may_be_carried(&self, known: &Known) -> Option<BodyFiles> {
+        let Some(Part::Body(kind)) = known.body() else {
+            return None;
+        };
+        let (_, sha256) = known.file();
+        let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
+        let is_apart = files.envelope.as_ref().is_none_or(|path| path.exists());
+        let may = !known.is_held && !known.is_lost && is_apart && files.object.is_some();
+        (may && files.body.exists()).then_some(files)
+    }
+
+    fn carried(&mut self, mono: Mono, (task, result): Done) -> Result<(), StoreError> {
+        match (task, result) {
+            (Task::Put(clip_id, files), Ok(())) => {
+                self.moves.is_well(false);
+                self.is_away(&clip_id, &files)
+            }
+            (Task::Put(clip_id, _), Err(NotDone::Bucket(fault))) => {
+                self.moves.fresh.push_front(clip_id);
+                self.moves.rest(mono, false, fault);
+                Ok(())
+            }
+            (Task::Put(clip_id, files), Err(NotDone::Body(why))) => {
+                // It may have been taken back meanwhile.
+                let known = rows::known(&self.db, &clip_id)?;
+                if known.is_some_and(|known| self.may_be_carried(&known).as_ref() == Some(&files)) {
+                    log::error!(fault = "damaged body", clip_id = clip_id.as_str();
+                        "the body of clip {clip_id} stays in the folder: {why}. Run booth-hub check");
+                }
+                Ok(())
+            }
+            (Task::Delete(clip_id), Ok(())) => {
+                self.moves.is_well(true);
+                match self.moves.leaving.get_mut(&clip_id) {
+                    Some(leaving) if !leaving.is_second => {
+                        *leaving = Leaving {
+                            due: Mono(mono.0 + SECOND_MS),
+                            is_second: true,
+                        };
+                        Ok(())
+                    }
+                    _ => {
+                        self.moves.leaving.remove(&clip_id);
+                        self.private.has_left(&clip_id)
+                    }
+                }
+            }
+            (Task::Look, Ok(())) => {
+                self.moves.is_well(false);
+                self.moves.is_well(true);
+                Ok(())
+            }
+            (task @ (Task::Delete(_) | Task::Look), Err(NotDone::Bucket(fault))) => {
+                let is_of_a_deletion = matches!(task, Task::Delete(_));
+                self.moves.rest(mono, is_of_a_deletion, fault);
+                Ok(())
+            }
+            (Task::Delete(_) | Task::Look, Err(NotDone::Body(_))) => Ok(()),
+        }
+    }
+
+    /// The bucket has a body: the note is written, and then the folder lets go of it. If its clip was taken back meanwhile, the mark of that
+    /// has its object deleted next.
+    fn is_away(&mut self, clip_id: &ClipId, files: &BodyFiles) -> Result<(), StoreError> {
+        let Some(known) = rows::known(&self.db, clip_id)? else {
+            return Ok(());
+        };
+        let (bytes, Some(sha256)) = known.file() else {
+            return Ok(());
+        };
+        if self.may_be_carried(&known).as_ref() != Some(files) {
+            return Ok(());
+        }
+        let noted = AtRest {
+            bytes,
+            sha256: sha256.clone(),
+        };
+        let (note, folder) = (files.note(), files.body.parent().unwrap_or(&files.body));
+        let text = serde_json::to_vec(&noted)
+            .map_err(|error| StoreError::file("writing", &note, error.into()))?;
+        record::publish(&note, &text, true)?;
+        fsync(folder)?;
+        match files.envelope {
+            // Without its envelope nobody opens it, and somebody may be listening.
+            Some(_) => std::fs::remove_file(&files.body)
+                .map_err(|error| StoreError::file("deleting", &files.body, error))?,
+            None => {
+                private::wipe(&files.body)?;
+            }
+        }
+        fsync(folder)
+    }
+
+    /// In the third run of the store's tests every body is in the bucket before anything else happens.
+    #[cfg(test)]
+    pub(super) fn carry_at_once(&mut self) {
+        if std::env::var_os(super::tests::away::AT).is_none() {
+            return;
+        }
+        self.moves.search = None;
+        self.moves.search_again_at = Mono(u64::MAX);
+        loop {
+            self.carry(Mono(0)).expect("the store works");
+            let is_due = |leaving: &Leaving| leaving.due == Mono(0);
+            let has_left = !self.moves.leaving.values().any(is_due);
+            if has_left && !self.moves.is_busy && self.moves.fresh.is_empty() {
+                return;
+            }
+            assert!(self.moves.fault.is_none(), "{:?}", self.moves.fault);
+            std::thread::park_timeout(std::time::Duration::from_millis(2));
+        }
+    }
+}
