@@ -114,32 +114,26 @@ fn a_package_of_another_content_than_locked_is_refused_and_not_kept() {
 
 #[test]
 fn the_program_of_the_image_is_built_from_all_that_its_manifest_names() {
-    let script = read("program.sh");
-    let copied = script
-        .split_once("cp -r /repository/{")
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .expect("what program.sh copies")
+    let stages = read("build.sh");
+    let copied = stages
+        .split_once("\nprogram_is_made_of=\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .expect("what the program is made of")
         .0;
+    let key = "stage program \"$builder $(content $program_is_made_of ";
+    assert!(stages.contains(key), "built again when any of it changes");
+    assert!(stages.contains("program.sh $program_is_made_of"));
+    assert!(read("program.sh").contains("cp -r --parents \"$@\""));
     let place = tempfile::tempdir().expect("a folder");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in copied.split(',') {
-        let status = Command::new("cp")
-            .args(["-r", "--"])
-            .arg(repository.join(name))
-            .arg(place.path())
-            .status()
-            .expect("cp");
-        assert!(status.success(), "{name}");
-        let stages = read("build.sh");
-        let stage = stages
-            .lines()
-            .find(|line| line.contains("stage program "))
-            .expect("the stage");
-        assert!(
-            stage.split([' ', ')', '"']).any(|word| word == name),
-            "build.sh builds again when {name} changes: {stage}"
-        );
-    }
+    let status = Command::new("cp")
+        .args(["-r", "--parents", "--"])
+        .args(copied.split(' '))
+        .arg(place.path())
+        .current_dir(repository)
+        .status()
+        .expect("cp");
+    assert!(status.success(), "{copied}");
     let told = Command::new(env!("CARGO"))
         .args([
             "metadata",

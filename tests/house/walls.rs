@@ -134,33 +134,65 @@ fn every_program_of_tests_is_one_that_make_test_runs() {
     assert_eq!(programs, run.len(), "{run:?}");
 }
 
+/// The folders of the crates that a program's crate in `folder` is made of, with its own.
+fn made_of(folder: &str) -> BTreeSet<String> {
+    let crates = crates();
+    let mut found = BTreeSet::from([folder.to_owned()]);
+    loop {
+        let needs = found.iter().flat_map(|folder| &crates[folder].1);
+        let needs: BTreeSet<&String> = needs.collect();
+        let new = crates
+            .iter()
+            .filter(|(folder, (name, _))| needs.contains(name) && !found.contains(*folder));
+        let new: Vec<String> = new.map(|(folder, _)| folder.clone()).collect();
+        if new.is_empty() {
+            return found;
+        }
+        found.extend(new);
+    }
+}
+
 #[test]
-fn the_image_takes_along_all_that_its_program_is_compiled_from() {
+fn the_image_takes_along_every_file_that_its_program_has_in_it() {
     let script = read(&repository().join("image/build.sh"));
     let (_, list) = script
         .split_once("\nprogram_is_made_of=\"")
         .expect("a list");
     let (list, _) = list.split_once('"').expect("its end");
-    // What the compiler read, as it noted it beside the program.
-    let noted = Path::new(env!("CARGO_BIN_EXE_booth-gateway")).with_extension("d");
-    let noted = read(&noted);
-    let (_, files) = noted.split_once(": ").expect("a rule of make");
-    let files = files.replace("\\ ", "\0");
-    let mut ours = 0;
-    for file in files.split_whitespace() {
-        let file = std::fs::canonicalize(file.replace('\0', " ")).expect(file);
-        let Ok(file) = file.strip_prefix(repository()) else {
-            continue;
-        };
-        // The build script writes some below the target folder.
-        if file.starts_with("target") {
-            continue;
-        }
-        ours += 1;
-        let taken = list.split(' ').any(|path| file.starts_with(path));
-        assert!(taken, "image/build.sh leaves out {}", file.display());
+    let mut files = Vec::new();
+    for folder in made_of(".") {
+        sources(&repository().join(folder).join("src"), &mut files);
     }
-    assert!(ours > 100, "{ours}");
+    let is_of_a_test = |file: &PathBuf| {
+        file.components().any(|part| part.as_os_str() == "tests") || file.ends_with("tests.rs")
+    };
+    files.retain(|file| !is_of_a_test(file));
+    assert!(files.len() > 100, "{}", files.len());
+    let mut included = 0;
+    for file in files {
+        let text = read(&file);
+        let (program, _) = text
+            .split_once("\n#[cfg(test)]\nmod tests {")
+            .unwrap_or((&text, ""));
+        let names = program
+            .split("include_str!(\"")
+            .chain(program.split("include_bytes!(\""));
+        // Before the first one stands no name.
+        for name in names
+            .filter_map(|rest| rest.split_once("\")"))
+            .map(|(name, _)| name)
+        {
+            let path = file.parent().expect("a folder").join(name);
+            let Ok(path) = std::fs::canonicalize(path) else {
+                continue;
+            };
+            included += 1;
+            let path = path.strip_prefix(repository()).expect("a file of ours");
+            let is_taken = list.split(' ').any(|taken| path.starts_with(taken));
+            assert!(is_taken, "image/build.sh leaves out {}", path.display());
+        }
+    }
+    assert!(included > 0);
 }
 
 #[test]
