@@ -16,7 +16,6 @@ mod submissions;
 mod whose;
 mod withdrawals;
 
-pub(super) use away::AT as BODIES_AT;
 
 use std::sync::{Arc, Mutex};
 

@@ -179,13 +179,8 @@ fn a_cut_anywhere_in_a_commit_loses_no_sealed_clip_that_was_stored() {
                 "{left} {is_open}"
             );
             let named = found(&bench);
-            // A bucket keeps what was sealed before a cut and is sealed anew after it.
-            let may_stay: &[&str] = match bench.store.keeps_bodies_away() {
-                true => &["set_aside", "extra_body"],
-                false => &["set_aside"],
-            };
             assert!(
-                named.iter().all(|what| may_stay.contains(what)),
+                named.iter().all(|what| *what == "set_aside"),
                 "{left} {is_open} {named:?}"
             );
         }

@@ -12,11 +12,11 @@ use crate::withdrawing::{How, Taken, Withdrawing};
 const SOUND: &[u8] = include_bytes!("../../../../sealing/vectors/clip.opus");
 const WORDS: &str = "Bænken ved åen er væltet; sæt den op 🪑";
 
-pub(super) fn written(text: &str) -> Body {
+fn written(text: &str) -> Body {
     Body::Written(text.into())
 }
 
-pub(super) fn entry(source: Source, body: Body) -> Entry {
+fn entry(source: Source, body: Body) -> Entry {
     Entry {
         clip_id: None,
         submission: Submission {
