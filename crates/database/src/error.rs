@@ -110,55 +110,50 @@ impl Error {
     }
 }
 
+/// The error, what it was caused by, and so on.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 /// What a failed handshake means, and what to do.
 fn handshake(error: &::postgres::Error) -> (String, &'static str) {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
+    let refused = causes(error).find_map(|error| {
+        // An error of the connection holds that of TLS, and does not name it as its cause.
         let inner = error
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);
         let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = tls.or_else(|| error.downcast_ref()) {
-            let (what, _) = refusal::what_and_remedy(tls);
-            return (
-                what,
-                "look at [store] database_ca_file, which must hold the certificate of the authority that signed the server's, and write a name \
-                 of that certificate into [store] database",
-            );
-        }
-        cause = error.source();
+        tls.or_else(|| error.downcast_ref())
+    });
+    match refused {
+        Some(tls) => (
+            refusal::what_and_remedy(tls).0,
+            "look at [store] database_ca_file, which must hold the certificate of the authority that signed the server's, and write a name \
+             of that certificate into [store] database",
+        ),
+        None => (
+            with_causes(error),
+            "set ssl = on in the server's postgresql.conf, with a certificate; where nobody else is on that network, end [store] database with \
+             ?sslmode=disable",
+        ),
     }
-    (
-        with_causes(error),
-        "set ssl = on in the server's postgresql.conf, with a certificate; where nobody else is on that network, end [store] database with \
-         ?sslmode=disable",
-    )
 }
 
 /// Whether the cause is one of the connection's.
 fn is_of_the_connection(error: &::postgres::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<std::io::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    error.to_string().starts_with("error connecting")
+    causes(error).any(|error| error.is::<std::io::Error>())
+        || error.to_string().starts_with("error connecting")
 }
 
 /// The error with everything that it was caused by.
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
-        }
-        cause = error.source();
-    }
-    said
+    causes(error).fold(String::new(), |said, error| match error.to_string() {
+        text if said.is_empty() => text,
+        text if said.contains(&text) => said,
+        text => format!("{said}: {text}"),
+    })
 }
 
 /// A row that may be missing.

@@ -453,8 +453,6 @@ fn a_server_beyond_this_machine_is_spoken_with_over_tls_alone_and_has_to_show_wh
         "{fault}"
     );
     server.show(first.shown()).expect("shown");
-    server.stop().expect("stopped");
-    server.start_again().expect("starts");
     let db = connect(&server, "localhost", postgres::PASSWORD).expect("connects");
     let is_over_tls: bool = db
         .query_row(
@@ -482,8 +480,6 @@ fn a_server_beyond_this_machine_is_spoken_with_over_tls_alone_and_has_to_show_wh
     );
     // The server's certificate is made anew while a session has been open: it connects again by the authority of now.
     server.show(second.shown()).expect("shown");
-    server.stop().expect("stopped");
-    server.start_again().expect("starts");
     let again: i64 = db
         .query_row("SELECT 7", [], |row| row.get(0))
         .expect("connects again");

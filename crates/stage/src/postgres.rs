@@ -162,11 +162,11 @@ impl Server {
         }
     }
 
-    /// Has it speak TLS from its next start on, and show this.
+    /// Has it speak TLS from now on, and show this: every connection ends with its restart.
     ///
     /// # Errors
-    /// The file system's.
-    pub fn show(&self, shown: Shown<'_>) -> Result<(), String> {
+    /// The file system's, and a server that does not stop or start.
+    pub fn show(&mut self, shown: Shown<'_>) -> Result<(), String> {
         let data = self.path().join("data");
         let fault = |error: std::io::Error| error.to_string();
         for (name, text) in [
@@ -181,7 +181,8 @@ impl Server {
                 chown(&path, Some(NOBODY.0), Some(NOBODY.1)).map_err(fault)?;
             }
         }
-        Ok(())
+        self.stop()?;
+        self.start_again()
     }
 
     /// Starts it on what is there.

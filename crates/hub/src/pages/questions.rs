@@ -28,7 +28,7 @@ pub(crate) fn questions(head: &Head, all: &[Asked], is_done: bool) -> Markup {
             p { "No campaign is published. What a booth's own booth.toml asks is stopped there." }
         } @else {
             div.scroll tabindex="0" { table {
-                thead { tr { th { "Campaign" } th { "Digit" } th { "Question" } th { "State" } th { "" } } }
+                thead { tr { th { "Campaign" } th { "Digit" } th { "Question" } th { "State" } th { "What to do" } } }
                 tbody { @for asked in all { (row(asked)) } }
             } }
         }

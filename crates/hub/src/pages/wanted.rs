@@ -52,7 +52,7 @@ pub(super) fn wanted(booth: &BoothView, wants: &Wants) -> Markup {
     html! {
         h2 id="wanted" { "Wanted, and in force" }
         div.scroll tabindex="0" { table {
-            thead { tr { th { "" } th scope="col" { "The centre wants" } th scope="col" { "The booth says" } th scope="col" { "Together" } } }
+            thead { tr { th scope="col" { "What" } th scope="col" { "The centre wants" } th scope="col" { "The booth says" } th scope="col" { "Together" } } }
             tbody {
                 (row("Configuration", version_wanted(configuration), version_said(report), &of_version(configuration, report)))
                 (row("Campaigns", campaigns_wanted(configuration), campaigns_said(configuration, report), &of_campaigns(configuration, report)))
