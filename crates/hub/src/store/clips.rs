@@ -337,6 +337,7 @@ impl Store {
                     known.rests_as(at_rest);
                     let path = record::path(&self.clips, clip_id, known.record_part());
                     self.write_record(&known.record(), &path)?;
+                    self.is_to_be_carried(clip_id);
                     log::info!(clip_id = clip_id.as_str(); "the lost body of a clip is back, from {sender}");
                 }
                 self.now_at_home(wall, sender, &known, offer)?;
@@ -734,7 +735,9 @@ impl Store {
         rows::accept(&self.db, &offer.manifest.clip_id)?;
         let record = known.accepted(wall);
         let path = record::path(&self.clips, &known.clip_id, known.record_part());
-        self.write_record(&record, &path)
+        self.write_record(&record, &path)?;
+        self.is_to_be_carried(&known.clip_id);
+        Ok(())
     }
 
     /// Another version of a stored clip is refused at once; if its body comes nevertheless, it is kept apart.

@@ -16,7 +16,6 @@ mod submissions;
 mod whose;
 mod withdrawals;
 
-
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
