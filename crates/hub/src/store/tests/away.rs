@@ -17,7 +17,7 @@ pub(in crate::store) const AT: &str = "BOOTH_STORE_TESTS_BODIES_AT";
 const SECRET: &str = "geheimes-wort";
 
 /// Tests that take away or look at a body's file, copy the folder, or have a server of their own.
-const OF_FILES: [&str; 19] = [
+const OF_FILES: [&str; 20] = [
     "store::tests::backup::",
     "store::tests::away::",
     "store::tests::elsewhere::",
@@ -30,6 +30,7 @@ const OF_FILES: [&str; 19] = [
     "files_that_are_found_without_their_row_are_synced_with_their_folders",
     "a_check_names_everything_that_is_not_as_it_should_be",
     "a_database_that_is_made_anew_answers_as_the_one_before",
+    "a_store_of_the_version_before_gets_a_manifest_beside_every_clip",
     "a_stored_clip_whose_body_is_gone_or_cut_is_asked_for_again_and_named",
     "whatever_befalls_the_store_an_acknowledged_clip_is_there_or_asked_for_or_named",
     "the_envelope_lies_apart_and_without_it_nobody_opens_the_body",
