@@ -408,6 +408,10 @@ fn attack(campaign: &Campaign) -> Result<Progress, String> {
                         "ms of speech lost of an unfinished take",
                         cut.lost_ms() as f64,
                     ));
+                    figures.push((
+                        "ms that the machine held up a writer",
+                        cut.stalled_ms as f64,
+                    ));
                 }
                 Ok(Case { counts: 1, figures })
             });

@@ -21,7 +21,9 @@ use super::repository;
 
 use super::backlog::Voice;
 use super::centre::Centre;
+use super::crash_states::MOST_LOST_MS;
 use super::programs::{Booth, BoothHome, HubHome, Mosquitto, Program, Programs, Sound, wait_for};
+use super::stalls::Stalls;
 use booth_stage::pulse::{Citizen, Pulse, names_of};
 use booth_stage::speech;
 
@@ -113,6 +115,8 @@ pub struct Cut {
     /// That end, less the end of the last sample at the hub by the clip's own clock (which counts from when a sample
     /// was captured). `None` if nothing arrived.
     pub lost_by_clock_ms: Option<i64>,
+    /// How long the machine held up a writer meanwhile ([`Stalls`]).
+    pub stalled_ms: u64,
 }
 
 impl Cut {
@@ -225,7 +229,9 @@ impl Street {
             drop(citizen);
             booth.handset("hang-up")?;
         }
+        let stalls = Stalls::watch(&place.home.spool())?;
         let spoken = self.until_killed(&mut booth, place.number, phase, dice)?;
+        let stalled_ms = stalls.total_ms();
         let kept = booth.program.values(" kept ", "clip_id");
         let card = Card::copy(&place.home.spool())?;
 
@@ -253,10 +259,11 @@ impl Street {
                 lost_by_clock_ms: arrived.map(|clip| {
                     spoken.ended_mono as i64 - (clip.started_mono_ms + clip.duration_ms) as i64
                 }),
+                stalled_ms,
             }
         });
         if let Some(cut) = cut
-            && cut.lost_ms() > 1_000
+            && cut.lost_ms() > MOST_LOST_MS + cut.stalled_ms
         {
             return Err(format!("{} ms of speech are lost: {cut:?}", cut.lost_ms()));
         }

@@ -57,6 +57,7 @@ pub mod searched;
 pub mod speaking;
 pub mod spool_rig;
 pub mod staff;
+pub mod stalls;
 pub mod threads;
 pub mod turns;
 pub mod words;
