@@ -92,6 +92,7 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
         rival: None,
     }));
     let views = StoreViews::of(&database, &dir, config.booths.clone(), status)?
+        .reaching(config.store.bodies_away().as_ref())?
         .opening_with(keys)
         .expecting_keys(expected_keys(&config));
     let names = Names::new(config.http.listen.ip(), &config.http.names);

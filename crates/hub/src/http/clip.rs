@@ -23,7 +23,7 @@ use booth_sealing::{Ending, OpenError};
 const TYPE: &str = "audio/ogg";
 const TYPE_OF_TEXT: &str = "text/plain; charset=utf-8";
 /// Longest sealed clip that is opened, in bytes: at the highest bit rate of a booth four minutes, at the usual one an hour and a half.
-const MOST_OPENED: u64 = 16_500_000;
+const MOST_OPENED: u64 = crate::store::MOST_CARRIED;
 /// How many sealed clips may be open in memory, one for each answer that is under way. Whoever reads slowly keeps others from listening and
 /// the hub from nothing.
 const OPENED_AT_MOST: usize = 16;

@@ -43,6 +43,9 @@ pub struct BodiesAway {
     /// Another machine may be spoken to without TLS.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_clear: bool,
+    /// What this store's bucket is marked with, so that no other one is taken for it; the hub chooses it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mark: String,
 }
 
 /// The bucket does not do its work.
@@ -179,10 +182,14 @@ impl BodiesAway {
         faults
     }
 
-    /// Leaves the note in a folder, durably.
+    /// Leaves the note in a folder, durably: every program finds the secret by it, wherever it was started.
     fn note(&self, dir: &Path) -> Result<(), StoreError> {
         let path = note_in(dir);
-        toml::to_string(self)
+        let mut noted = self.clone();
+        if let Ok(absolute) = std::path::absolute(&self.secret_file) {
+            noted.secret_file = absolute;
+        }
+        toml::to_string(&noted)
             .map_err(io::Error::other)
             .and_then(|text| plain_file::replace_private(&path, text.as_bytes()))
             .map_err(|error| StoreError::file("writing", &path, error))
@@ -228,10 +235,25 @@ pub fn bodies_agree(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), Store
 /// [`StoreError::BodiesMoved`], and every error of the file system.
 pub(super) fn bind(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
     bodies_agree(dir, wanted)?;
-    match wanted {
-        Some(wanted) if noted(dir)?.as_ref() != Some(wanted) => wanted.note(dir),
-        _ => Ok(()),
-    }
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    let mark = noted(dir)?.map(|noted| noted.mark);
+    let mark = mark.filter(|mark| !mark.is_empty());
+    let wanted = BodiesAway {
+        mark: mark.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        ..wanted.clone()
+    };
+    wanted.note(dir)
+}
+
+/// Whether any body was carried away from this folder.
+pub(super) fn are_any_away(clips: &Path) -> bool {
+    let is_note = |file: &Result<PathBuf, StoreError>| match file {
+        Ok(file) => matches!(record::named(file), Some((_, Part::Away))),
+        Err(_) => true,
+    };
+    record::all(clips).any(|file| is_note(&file))
 }
 
 /// Refuses what is done with bodies in the folder where some are in a bucket.
@@ -256,13 +278,21 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    /// The bodies of the store in this folder, as its note says. Nothing is asked of a bucket yet.
+    /// The bodies of the store in this folder, as its note says. Nothing is asked of a bucket yet, and no secret is needed before.
     ///
     /// # Errors
-    /// A note, an address or a secret that cannot be used.
+    /// A note that cannot be read, and a system that gives no thread.
     pub(super) fn of(dir: &Path) -> Result<Self, StoreError> {
+        Self::reached(dir, None)
+    }
+
+    /// The same, for a program that reaches the bucket with a key of its own.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn reached(dir: &Path, own: Option<&BodiesAway>) -> Result<Self, StoreError> {
         let bucket = match noted(dir)? {
-            Some(away) => Some(Bucket::open(&away)?),
+            Some(noted) => Some(Bucket::open(own.unwrap_or(&noted), &noted.mark)?),
             None => None,
         };
         Ok(Self {

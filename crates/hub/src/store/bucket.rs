@@ -5,7 +5,7 @@
 //! failure may leave an object of a clip whose body is in the folder still: the same body is put there again.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::sync_channel;
@@ -23,7 +23,7 @@ use object_store::{
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::bodies::{BodiesAway, BodiesError, folder_of};
+use super::bodies::{self, BodiesAway, BodiesError, folder_of};
 use booth_contract::ClipId;
 use booth_contract::time::Mono;
 use booth_host::{clock, crew, password, tls};
@@ -44,6 +44,10 @@ const MORE_TRIES: usize = 2;
 const MOST_OF_A_CLIP: usize = 1_000;
 /// What is put there and deleted at the start.
 const PROBE: &str = ".probe";
+/// The object that says whose bucket it is.
+pub(super) const MARK: &str = ".hub";
+/// Longest body that is carried to a bucket, in bytes: as long as one that a page opens in memory.
+pub(crate) const MOST_CARRIED: u64 = 16_500_000;
 
 /// An object, by a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +67,11 @@ struct Fault {
 
 /// See the module's comment.
 pub(super) struct Bucket {
-    store: Arc<dyn ObjectStore>,
+    /// Why it cannot be asked anything is said when it is asked.
+    store: Result<Arc<dyn ObjectStore>, BodiesError>,
     place: String,
     prefix: Key,
+    mark: String,
     handle: Handle,
     /// The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
@@ -99,22 +105,40 @@ impl std::fmt::Debug for Bucket {
 }
 
 impl Bucket {
-    /// The bucket of a configuration. Nothing is asked of it yet.
+    /// The bucket of a configuration, which bears this mark. Nothing is asked of it yet: what is wrong with the configuration is said when it is
+    /// asked.
     ///
     /// # Errors
+    /// A system that gives no thread.
+    pub(super) fn open(away: &BodiesAway, mark: &str) -> Result<Arc<Self>, BodiesError> {
+        let deadlines = Deadlines::usual();
+        let place = away.bodies.trim_end_matches('/').to_owned();
+        let prefix = away.bucket_and_prefix().map(|(_, prefix)| prefix);
+        let prefix = prefix.unwrap_or_default();
+        Self::with(
+            Self::client(away, deadlines),
+            place,
+            (prefix, mark),
+            deadlines,
+        )
+    }
+
+    /// # Errors
     /// [`BodiesError::Setting`].
-    pub(super) fn open(away: &BodiesAway) -> Result<Arc<Self>, BodiesError> {
+    fn client(
+        away: &BodiesAway,
+        deadlines: Deadlines,
+    ) -> Result<Arc<dyn ObjectStore>, BodiesError> {
         let setting = |what: &str, why: String| BodiesError::Setting(format!("{what} {why}"));
         if let Some((_, why)) = away.faults().into_iter().next() {
             return Err(setting("bodies", why));
         }
-        let (bucket, prefix) = away
+        let (bucket, _) = away
             .bucket_and_prefix()
             .map_err(|why| setting("bodies", why))?;
         let secret = password::read(&away.secret_file)
             .map_err(|why| setting("bodies_secret_file", why.to_string()))?;
         tls::is_everybodys();
-        let deadlines = Deadlines::usual();
         let mut client = ClientOptions::new()
             .with_timeout(deadlines.put)
             .with_connect_timeout(deadlines.asked / 2);
@@ -143,18 +167,13 @@ impl Bucket {
             .with_client_options(client)
             .build()
             .map_err(|why| setting("bodies", why.to_string()))?;
-        let place = away.bodies.trim_end_matches('/').to_owned();
-        Self::with(Arc::new(store), place, prefix, deadlines)
+        Ok(Arc::new(store))
     }
 
-    /// The same over any object store.
-    ///
-    /// # Errors
-    /// A system that gives no thread.
-    pub(super) fn with(
-        store: Arc<dyn ObjectStore>,
+    fn with(
+        store: Result<Arc<dyn ObjectStore>, BodiesError>,
         place: String,
-        prefix: &str,
+        (prefix, mark): (&str, &str),
         deadlines: Deadlines,
     ) -> Result<Arc<Self>, BodiesError> {
         let system = |why: std::io::Error| BodiesError::Away {
@@ -176,6 +195,7 @@ impl Bucket {
         Ok(Arc::new(Self {
             store,
             prefix: Key::from(prefix),
+            mark: mark.to_owned(),
             place,
             handle,
             _stop: stop,
@@ -193,6 +213,10 @@ impl Bucket {
     /// An object, for sentences.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("{}/{name}", self.place))
+    }
+
+    fn store(&self) -> Result<Arc<dyn ObjectStore>, BodiesError> {
+        self.store.clone()
     }
 
     fn key(&self, name: &str) -> Key {
@@ -282,12 +306,30 @@ impl Bucket {
         (is_away && since < REST_MS).then(|| fault.error.clone())
     }
 
-    /// Whether it can be listed, written and deleted in; warns when it keeps versions.
+    /// Whether it can be listed, written and deleted in, and is this store's: it is marked as that where nothing was carried to it from `clips`
+    /// yet. Warns when it keeps versions.
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn prove(&self) -> Result<(), BodiesError> {
-        let (store, key) = (Arc::clone(&self.store), self.key(PROBE));
+    pub(super) fn prove(&self, clips: &Path) -> Result<(), BodiesError> {
+        self.can_be_used()?;
+        match self.get(MARK)? {
+            Some(there) if there == self.mark.as_bytes() => Ok(()),
+            Some(_) => Err(BodiesError::Setting(format!(
+                "bodies: {} is the bucket of another hub's store (its object {MARK} says so): name a prefix of this hub's own; or, where the store's folder was restored without its bodies.toml, put that back",
+                self.place
+            ))),
+            None if bodies::are_any_away(clips) => Err(BodiesError::Setting(format!(
+                "bodies: {} is not where this store's bodies are (its object {MARK} is not there): correct bodies_endpoint; or, where a copy of \
+                 the bucket was restored without it, put an object {MARK} there with the mark that bodies.toml in the store's folder has",
+                self.place
+            ))),
+            None => self.put(MARK, Bytes::from(self.mark.clone())),
+        }
+    }
+
+    fn can_be_used(&self) -> Result<(), BodiesError> {
+        let (store, key) = (self.store()?, self.key(PROBE));
         let prefix = self.prefix.clone();
         let has_versions = self.ask(async move {
             first_of(&*store, &prefix).await?;
@@ -322,9 +364,13 @@ impl Bucket {
     /// # Errors
     /// A bucket that does not do its work.
     pub(super) fn get(&self, name: &str) -> Result<Option<Bytes>, BodiesError> {
-        let (store, key) = (Arc::clone(&self.store), self.key(name));
+        let (store, key) = (self.store()?, self.key(name));
+        let altered = BodiesError::Altered {
+            object: self.path_of(name).display().to_string(),
+        };
         self.ask(async move {
             match store.get(&key).await {
+                Ok(found) if found.meta.size > MOST_CARRIED => Err(Asked::Known(altered)),
                 Ok(found) => Ok(Some(found.bytes().await?)),
                 Err(Error::NotFound { .. }) => is_there_at_all(&*store, &key).await.map(|()| None),
                 Err(error) => Err(error.into()),
@@ -337,12 +383,7 @@ impl Bucket {
     /// # Errors
     /// A bucket that does not do its work: the body stays where it is.
     pub(super) fn put(&self, name: &str, bytes: Bytes) -> Result<(), BodiesError> {
-        let put = put_safely(
-            Arc::clone(&self.store),
-            self.key(name),
-            self.path_of(name),
-            bytes,
-        );
+        let put = put_safely(self.store()?, self.key(name), self.path_of(name), bytes);
         if self.ask_within(self.deadlines.put, put)? {
             self.tell_of_versions();
         }
@@ -354,7 +395,7 @@ impl Bucket {
     /// # Errors
     /// A bucket that does not do its work.
     pub(super) fn delete_all_of(&self, clip_id: &ClipId) -> Result<(), BodiesError> {
-        let (store, folder) = (Arc::clone(&self.store), self.key(&folder_of(clip_id)));
+        let (store, folder) = (self.store()?, self.key(&folder_of(clip_id)));
         let path = self.path_of(&folder_of(clip_id));
         self.ask_within(self.deadlines.put, async move {
             for key in keys_below(&*store, &folder).await? {
@@ -378,7 +419,7 @@ impl Bucket {
     /// A bucket that does not do its work.
     pub(super) fn all(&self) -> Result<Vec<Listed>, BodiesError> {
         let now = clock::wall();
-        let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
+        let (store, prefix) = (self.store()?, self.prefix.clone());
         self.ask_within(LISTED, async move {
             let mut found = Vec::new();
             let mut objects = store.list(Some(&prefix));
@@ -450,14 +491,14 @@ async fn put_safely(
         Ok(put) => put,
         Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
             let there = store.get(&key).await?;
-            if there.bytes().await? == bytes {
+            if there.meta.size == bytes.len() as u64 && there.bytes().await? == bytes {
                 return Ok(false);
             }
             // The name says which bytes belong there, and no row would have these.
             store.put(&key, payload()).await?
         }
         // A server that knows no conditions.
-        Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+        Err(error) if in_one_line(&error).contains("501 Not Implemented") => {
             store.put(&key, payload()).await?
         }
         Err(error) => return Err(error.into()),

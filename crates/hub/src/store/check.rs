@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::apart;
 use super::bodies::{self, Bodies};
-use super::bucket::Bucket;
+use super::bucket::{Bucket, MARK};
 use super::envelopes::BodyFiles;
 use super::private::Private;
 use super::record::{self, Part};
@@ -84,6 +84,8 @@ pub struct Checked {
 }
 
 const LOST: &str = "if its booth still has it, it asks for it again at the next offer (booth's cmd/resend); else restore the file from a backup";
+const GONE_FROM_BUCKET: &str = "put the object back from a copy of the bucket; where there is none, delete the note .away beside the clip's manifest: then its \
+  booth is asked for it, if it has it still";
 const DAMAGED: &str = "restore the file from a backup; if its booth still has it, move the file away and have it sent again (booth's cmd/resend)";
 const REBUILD: &str = "stop the hub and run booth-hub rebuild";
 const NO_CLIPS: &str = "look at it and move it away: it is none of the hub's";
@@ -227,6 +229,11 @@ impl Checked {
             let files = BodyFiles::of(bodies, private, clip_id, kind, kept_hash);
             let path = files.place();
             let failed = |error| StoreError::file("reading", &path, error);
+            let is_away = !files.body.exists() && files.away().map_err(failed)?.is_some();
+            let (lost, damaged) = match is_away {
+                true => (GONE_FROM_BUCKET, GONE_FROM_BUCKET),
+                false => (LOST, DAMAGED),
+            };
             let is_nowhere = files.length().map_err(failed)?.is_none();
             let has_envelope = is_nowhere || files.has_envelope().map_err(failed)?;
             match self.hash(&files)? {
@@ -242,7 +249,7 @@ impl Checked {
                     Some(clip_id),
                     &path,
                     "the clip was stored, and its body is not there",
-                    LOST,
+                    lost,
                 ),
                 Some((hash, bytes)) => {
                     if bytes != kept_bytes || Some(&hash) != kept_hash {
@@ -250,7 +257,7 @@ impl Checked {
                             "the body has {bytes} bytes and hash {hash}, the clip {kept_bytes} and {}",
                             kept_hash.map_or("none", |hash| hash.as_str())
                         );
-                        self.found("different_body", Some(clip_id), &path, why, DAMAGED);
+                        self.found("different_body", Some(clip_id), &path, why, damaged);
                     }
                 }
             }
@@ -277,7 +284,11 @@ impl Checked {
     }
 
     fn hash(&mut self, files: &BodyFiles) -> Result<Option<(BodyHash, u64)>, StoreError> {
-        let found = files.hash_of_all()?;
+        let found = match files.hash_of_all()? {
+            // It may have been carried away meanwhile.
+            None => files.hash_of_all()?,
+            found => found,
+        };
         if let Some((_, bytes)) = &found {
             self.bodies += 1;
             self.bytes += bytes;
@@ -351,6 +362,9 @@ impl Checked {
 
     /// Checks whether a row names an object.
     fn object(&mut self, db: &Connection, bucket: &Bucket, name: &str) -> Result<(), StoreError> {
+        if name == MARK {
+            return Ok(());
+        }
         let path = bucket.path_of(name);
         let Some((clip_id, sha256)) = bodies::named(name) else {
             let why = "no object of the hub's has such a name";

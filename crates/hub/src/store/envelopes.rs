@@ -88,7 +88,7 @@ impl BodyFiles {
     }
 
     /// What the note says; `None` for a body that was not carried away, or was another one.
-    fn away(&self) -> io::Result<Option<AtRest>> {
+    pub(super) fn away(&self) -> io::Result<Option<AtRest>> {
         let Some(object) = &self.object else {
             return Ok(None);
         };
@@ -152,20 +152,38 @@ impl BodyFiles {
     }
 
     /// The bytes of the body's file, which may go into a bucket: its envelope, where it has one, lies apart, and with it the body has its hash.
-    /// `None` for one that is not so.
+    /// `None` for one that is not so. A cut may have left the envelope in the body as well; it is taken out first.
     ///
     /// # Errors
     /// Every error of the file system.
-    pub(super) fn to_carry(&self) -> io::Result<Option<Bytes>> {
-        let body = fs::read(&self.body)?;
+    pub(super) fn to_carry(&self) -> Result<Option<Bytes>, StoreError> {
+        let failed = |error| StoreError::file("reading", &self.body, error);
+        let mut body = fs::read(&self.body).map_err(failed)?;
         let mut whole = body.clone();
-        self.close(&mut whole)?;
+        self.close(&mut whole).map_err(failed)?;
         let sha256 = BodyHash::of_digest(&Sha256::digest(&whole));
-        let is_it = self
-            .object
-            .as_ref()
-            .is_some_and(|object| object.sha256 == sha256);
-        Ok(is_it.then(|| body.into()))
+        if self.object.as_ref().map(|object| &object.sha256) != Some(&sha256) {
+            return Ok(None);
+        }
+        let Some(envelope) = &self.envelope else {
+            return Ok(Some(body.into()));
+        };
+        let head = whole.first_chunk().and_then(envelope_length);
+        let apart = self.envelope().map_err(failed)?.unwrap_or_default();
+        let (Some(length), Some(place)) = (
+            head.filter(|length| *length > 0 && *length == apart.len()),
+            body.get_mut(BEFORE_ENVELOPE..BEFORE_ENVELOPE + apart.len()),
+        ) else {
+            return Ok(None);
+        };
+        if place.iter().any(|byte| *byte != 0) {
+            place.fill(0);
+            fsync(envelope)?;
+            fsync(envelope.parent().unwrap_or(envelope))?;
+            blank(&self.body, length as u64)?;
+            fsync(&self.body)?;
+        }
+        Ok(Some(body.into()))
     }
 
     /// The envelope, where it lies apart.

@@ -64,6 +64,7 @@ pub use accept::{Accepted, accept, mark_child};
 pub use backup::{BackedUp, backup};
 pub use backup_error::BackupError;
 pub use bodies::{BodiesAway, BodiesError, bodies_agree};
+pub(crate) use bucket::MOST_CARRIED;
 pub use check::{Checked, Finding, Progress, check};
 pub use codes::{CodesError, Counts, MOST_CODES, Taken, VoteCodes};
 pub use elsewhere::agrees;
@@ -438,7 +439,7 @@ impl Store {
         elsewhere::bind(dir, rules.database.as_ref())?;
         bodies::bind(dir, rules.bodies.as_ref())?;
         let bodies = Bodies::of(dir)?;
-        let moves = Moves::begin(bodies.bucket())?;
+        let moves = Moves::begin(&bodies)?;
         let (db, watch) = match &rules.database {
             None => open_file(dir, &clips)?,
             Some(_) => open_elsewhere(dir, &clips)?,

@@ -7,17 +7,17 @@
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::bodies::BodiesError;
-use super::bucket::Bucket;
+use super::bodies::{Bodies, BodiesError};
+use super::bucket::{Bucket, MOST_CARRIED};
 use super::envelopes::BodyFiles;
 use super::private;
 use super::record::{self, AtRest, Part};
 use super::rows::{self, Known};
-use super::{RECORDS_AT_ONCE, Store, StoreError, fsync};
+use super::{Store, StoreError, fsync};
 use crate::complaints;
 use booth_contract::ClipId;
 use booth_contract::time::Mono;
@@ -30,6 +30,10 @@ const SEARCH_EVERY_MS: u64 = 3_600_000;
 /// The first pause after the bucket did not do its work, and the longest.
 const PAUSE_MS: u64 = 2_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
+/// A file that was carried away is overwritten so much later: somebody may be listening to it.
+const EMPTIED_AFTER_MS: u64 = 60_000;
+/// How many rows are looked at in one go.
+const LOOKED_AT: usize = 50;
 /// A clip's objects are deleted once more after this time: a body whose way nobody saw the end of may have arrived meanwhile.
 const SECOND_MS: u64 = 900_000;
 
@@ -40,7 +44,7 @@ enum Task {
     Put(ClipId, BodyFiles),
     /// Everything that is there of this clip is deleted.
     Delete(ClipId),
-    /// After a fault, when there is nothing to do: is the bucket well again?
+    /// Is this the bucket, and is it well? Before anything else, and after a fault when there is nothing to do.
     Look,
 }
 
@@ -82,11 +86,17 @@ pub(super) struct Moves {
     /// Without a bucket there is none.
     mover: Option<Mover>,
     is_busy: bool,
+    /// The bucket has answered, and is the right one.
+    is_proven: bool,
     fresh: VecDeque<ClipId>,
     /// The last clip that was looked at, while all rows are gone through.
     search: Option<ClipId>,
     search_again_at: Mono,
     leaving: BTreeMap<ClipId, Leaving>,
+    /// The last deletion failed: a body goes first.
+    is_a_bodys_turn: bool,
+    /// Files that are to be overwritten, and when.
+    emptied: VecDeque<(Mono, PathBuf)>,
     rests_until: Mono,
     pause_ms: u64,
     /// Why the bucket did not do what it was asked to change, until it does the same.
@@ -98,11 +108,11 @@ impl Moves {
     ///
     /// # Errors
     /// A bucket that is not there or refuses this hub, and a system that gives no thread.
-    pub(super) fn begin(bucket: Option<&Arc<Bucket>>) -> Result<Self, StoreError> {
-        let Some(bucket) = bucket else {
+    pub(super) fn begin(bodies: &Bodies) -> Result<Self, StoreError> {
+        let Some(bucket) = bodies.bucket() else {
             return Ok(Self::default());
         };
-        let fault = match bucket.prove() {
+        let fault = match bucket.prove(bodies.clips()) {
             Ok(()) => None,
             Err(fault) if fault.needs_an_operator() => return Err(fault.into()),
             Err(fault) => {
@@ -114,8 +124,9 @@ impl Moves {
             }
         };
         Ok(Self {
-            mover: Some(Mover::start(Arc::clone(bucket))?),
+            mover: Some(Mover::start(Arc::clone(bucket), bodies.clips().to_owned())?),
             search: Some(ClipId::default()),
+            is_proven: fault.is_none(),
             fault,
             ..Self::default()
         })
@@ -146,12 +157,12 @@ impl Moves {
 }
 
 impl Mover {
-    fn start(bucket: Arc<Bucket>) -> Result<Self, StoreError> {
+    fn start(bucket: Arc<Bucket>, clips: PathBuf) -> Result<Self, StoreError> {
         let (tasks, waiting) = sync_channel::<Task>(1);
         let (tell, done) = sync_channel(1);
         crew::lend("carrier", move || {
             while let Ok(task) = waiting.recv() {
-                let result = work(&bucket, &task);
+                let result = work(&bucket, &clips, &task);
                 if tell.send((task, result)).is_err() {
                     return;
                 }
@@ -164,7 +175,7 @@ impl Mover {
     }
 }
 
-fn work(bucket: &Bucket, task: &Task) -> Result<(), NotDone> {
+fn work(bucket: &Bucket, clips: &Path, task: &Task) -> Result<(), NotDone> {
     match task {
         Task::Put(_, files) => {
             let body = files
@@ -177,7 +188,7 @@ fn work(bucket: &Bucket, task: &Task) -> Result<(), NotDone> {
             }
         }
         Task::Delete(clip_id) => bucket.delete_all_of(clip_id).map_err(NotDone::Bucket),
-        Task::Look => bucket.prove().map_err(NotDone::Bucket),
+        Task::Look => bucket.prove(clips).map_err(NotDone::Bucket),
     }
 }
 
@@ -204,9 +215,10 @@ impl Store {
         }
     }
 
-    /// Has the objects of a clip that is taken back deleted, whatever happens from here on.
+    /// Has the objects of a clip that is taken back deleted, whatever happens from here on; also by a hub that has its bucket again only later.
     pub(super) fn leaves_the_bucket(&mut self, clip_id: &ClipId) -> Result<(), StoreError> {
-        if self.moves.mover.is_some() {
+        let note = record::path(&self.clips, clip_id, Part::Away);
+        if self.moves.mover.is_some() || note.exists() {
             self.private.leaves(clip_id)?;
             self.moves
                 .leaving
@@ -240,6 +252,7 @@ impl Store {
         if self.in_transaction {
             return Ok(());
         }
+        self.empty_carried(mono)?;
         let mover = self.moves.mover.as_ref();
         if let Some(done) = mover.and_then(|mover| mover.done.try_recv().ok()) {
             self.moves.is_busy = false;
@@ -257,10 +270,25 @@ impl Store {
         Ok(())
     }
 
-    /// Deletions first.
+    /// Overwrites what was carried away a minute ago, once nobody can be listening to it.
+    fn empty_carried(&mut self, mono: Mono) -> Result<(), StoreError> {
+        let is_due = |emptied: &mut (Mono, PathBuf)| emptied.0 <= mono;
+        while let Some((_, file)) = self.moves.emptied.pop_front_if(is_due) {
+            private::wipe(&file)?;
+        }
+        Ok(())
+    }
+
+    /// Deletions first, but after one that failed.
     fn next_task(&mut self, mono: Mono) -> Result<Option<Task>, StoreError> {
+        if !self.moves.is_proven {
+            return Ok(Some(Task::Look));
+        }
+        let is_a_bodys_turn = std::mem::take(&mut self.moves.is_a_bodys_turn);
         let mut leaving = self.moves.leaving.iter();
-        if let Some((clip_id, _)) = leaving.find(|(_, leaving)| leaving.due <= mono) {
+        if !is_a_bodys_turn
+            && let Some((clip_id, _)) = leaving.find(|(_, leaving)| leaving.due <= mono)
+        {
             return Ok(Some(Task::Delete(clip_id.clone())));
         }
         while let Some(clip_id) = self.moves.fresh.pop_front() {
@@ -276,7 +304,7 @@ impl Store {
         let Some(last) = self.moves.search.take() else {
             return Ok(self.moves.fault.is_some().then_some(Task::Look));
         };
-        let known = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
+        let known = rows::known_after(&self.db, &last, LOOKED_AT)?;
         for known in &known {
             if let Some(files) = self.may_be_carried(known) {
                 self.moves.search = Some(known.clip_id.clone());
@@ -295,10 +323,11 @@ impl Store {
         let Some(Part::Body(kind)) = known.body() else {
             return None;
         };
-        let (_, sha256) = known.file();
+        let (bytes, sha256) = known.file();
         let files = BodyFiles::of(&self.bodies, &self.private, &known.clip_id, kind, sha256);
         let is_apart = files.envelope.as_ref().is_none_or(|path| path.exists());
-        let may = !known.is_held && !known.is_lost && is_apart && files.object.is_some();
+        let is_whole = !known.is_lost && is_apart && bytes <= MOST_CARRIED;
+        let may = !known.is_held && is_whole && files.object.is_some();
         (may && files.body.exists()).then_some(files)
     }
 
@@ -306,10 +335,11 @@ impl Store {
         match (task, result) {
             (Task::Put(clip_id, files), Ok(())) => {
                 self.moves.is_well(false);
-                self.is_away(&clip_id, &files)
+                self.is_away(mono, &clip_id, &files)
             }
             (Task::Put(clip_id, _), Err(NotDone::Bucket(fault))) => {
-                self.moves.fresh.push_front(clip_id);
+                // Behind the others: the bucket may refuse this one alone.
+                self.is_to_be_carried(&clip_id);
                 self.moves.rest(mono, false, fault);
                 Ok(())
             }
@@ -339,12 +369,19 @@ impl Store {
                 }
             }
             (Task::Look, Ok(())) => {
+                self.moves.is_proven = true;
                 self.moves.is_well(false);
                 self.moves.is_well(true);
                 Ok(())
             }
             (task @ (Task::Delete(_) | Task::Look), Err(NotDone::Bucket(fault))) => {
                 let is_of_a_deletion = matches!(task, Task::Delete(_));
+                if let Task::Delete(clip_id) = &task {
+                    self.moves.is_a_bodys_turn = true;
+                    if let Some(leaving) = self.moves.leaving.get_mut(clip_id) {
+                        leaving.due = Mono(mono.0 + LONGEST_PAUSE_MS);
+                    }
+                }
                 self.moves.rest(mono, is_of_a_deletion, fault);
                 Ok(())
             }
@@ -354,7 +391,12 @@ impl Store {
 
     /// The bucket has a body: the note is written, and then the folder lets go of it. If its clip was taken back meanwhile, the mark of that
     /// has its object deleted next.
-    fn is_away(&mut self, clip_id: &ClipId, files: &BodyFiles) -> Result<(), StoreError> {
+    fn is_away(
+        &mut self,
+        mono: Mono,
+        clip_id: &ClipId,
+        files: &BodyFiles,
+    ) -> Result<(), StoreError> {
         let Some(known) = rows::known(&self.db, clip_id)? else {
             return Ok(());
         };
@@ -373,15 +415,21 @@ impl Store {
             .map_err(|error| StoreError::file("writing", &note, error.into()))?;
         record::publish(&note, &text, true)?;
         fsync(folder)?;
-        match files.envelope {
-            // Without its envelope nobody opens it, and somebody may be listening.
-            Some(_) => std::fs::remove_file(&files.body)
-                .map_err(|error| StoreError::file("deleting", &files.body, error))?,
-            None => {
-                private::wipe(&files.body)?;
-            }
+        if files.envelope.is_some() {
+            // Without its envelope nobody opens it.
+            std::fs::remove_file(&files.body)
+                .map_err(|error| StoreError::file("deleting", &files.body, error))?;
+            return fsync(folder);
         }
-        fsync(folder)
+        // Under its own name a cut would leave zeros, which would count before the object. A start overwrites what has such a name.
+        let name = files.body.file_name().unwrap_or_default().to_string_lossy();
+        let emptied = folder.join(format!(".{name}.{}", std::process::id()));
+        std::fs::rename(&files.body, &emptied)
+            .map_err(|error| StoreError::file("renaming", &files.body, error))?;
+        fsync(folder)?;
+        let due = Mono(mono.0 + EMPTIED_AFTER_MS);
+        self.moves.emptied.push_back((due, emptied));
+        Ok(())
     }
 
     /// In the third run of the store's tests every body is in the bucket before anything else happens.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use booth_database::{Connection, OptionalExtension, params};
 use jiff::Timestamp;
 
-use super::bodies::Bodies;
+use super::bodies::{Bodies, BodiesAway};
 use super::envelopes::BodyFiles;
 use super::private::Private;
 use super::{StoreError, gaps, lists, schema, unreadable, votes};
@@ -152,6 +152,15 @@ impl StoreViews {
             fleet: Kept::default(),
             course: Course::of(dir),
         })
+    }
+
+    /// The same, for a program that reaches the bucket of the bodies with a key of its own.
+    ///
+    /// # Errors
+    /// A system that gives no thread.
+    pub fn reaching(mut self, own: Option<&BodiesAway>) -> Result<Self, StoreError> {
+        self.bodies = Bodies::reached(&self.store, own)?;
+        Ok(self)
     }
 
     /// The same with the private keys that open sealed clips.

@@ -66,6 +66,7 @@ pub(super) fn of(dir: &Path) -> Option<BodiesAway> {
         key_id: "hub".into(),
         secret_file,
         in_clear: false,
+        mark: String::new(),
     })
 }
 
@@ -112,6 +113,7 @@ fn away_at(server: &SmallS3, dir: &Path) -> BodiesAway {
         key_id: "hub".into(),
         secret_file,
         in_clear: false,
+        mark: String::new(),
     }
 }
 
@@ -188,6 +190,11 @@ impl Away {
     #[track_caller]
     fn carries(&mut self, clip: &Clip) {
         assert_eq!(status(self.bench.whole(clip)), Some(AckStatus::Stored));
+        self.carries_now(clip);
+    }
+
+    #[track_caller]
+    fn carries_now(&mut self, clip: &Clip) {
         let (body, note) = (self.body(clip), self.file(clip, Part::Away));
         self.until("it is carried away", |_| !body.exists() && note.exists());
     }
@@ -267,6 +274,7 @@ fn a_bucket_that_fails_in_any_way_leaves_the_body_in_the_folder_and_gets_it_late
         Mood::Refuses,
         Mood::IsGone,
         Mood::KeepsHalf,
+        Mood::TakesNot("6f9619ff"),
     ] {
         let mut away = Away::new();
         let clip = numbered(1);
@@ -489,6 +497,136 @@ fn what_is_taken_back_while_it_is_on_its_way_does_not_stay_in_the_bucket() {
 }
 
 #[test]
+fn what_a_bucket_does_not_do_for_one_clip_it_does_for_the_others() {
+    let mut away = Away::new();
+    let (refused, clip) = (numbered(1), numbered(2));
+    away.server.is(Mood::TakesNot("000000000001"));
+    assert_eq!(status(away.bench.whole(&refused)), Some(AckStatus::Stored));
+    away.carries(&clip);
+    assert!(away.body(&refused).exists());
+    // A deletion that fails keeps neither a body nor another deletion back.
+    away.server.is(Mood::DeletesNothing);
+    let wall = away.bench.wall;
+    away.bench
+        .store
+        .withdraw(wall, &clip.id)
+        .expect("taken back");
+    away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
+    away.carries(&numbered(3));
+    away.server.is(Mood::KnowsNoConditions);
+    away.carries(&numbered(4));
+    let body = away.body(&refused);
+    away.until("it is carried away", |_| !body.exists());
+    away.has_objects(3);
+}
+
+#[test]
+fn who_listens_while_a_body_is_carried_away_hears_it_and_no_cut_leaves_zeros_in_its_place() {
+    use std::io::Read;
+    let mut away = Away::new();
+    let clip = numbered(1);
+    assert_eq!(status(away.bench.whole(&clip)), Some(AckStatus::Stored));
+    let mut heard = fs::File::open(away.body(&clip)).expect("there");
+    away.carries_now(&clip);
+    let mut body = Vec::new();
+    heard.read_to_end(&mut body).expect("read");
+    assert_eq!(body, clip.body);
+    let folder = away.body(&clip).parent().expect("a folder").to_owned();
+    let hidden = |folder: &Path| {
+        let names = fs::read_dir(folder).expect("a folder").flatten();
+        names
+            .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"."))
+            .count()
+    };
+    assert_eq!(hidden(&folder), 1);
+    // It is overwritten a minute later, or at the next start.
+    away.until("it is gone", |_| hidden(&folder) == 0);
+    away.carries(&numbered(2));
+    let away = away.restart();
+    assert_eq!(hidden(&folder), 0);
+    assert_eq!(away.found(), [""; 0]);
+}
+
+#[test]
+fn an_envelope_that_a_cut_left_in_its_body_does_not_go_into_the_bucket() {
+    let city = City::new();
+    let mut away = Away::new();
+    let clip = sealed(&city, 1);
+    assert_eq!(status(away.bench.whole(&clip)), Some(AckStatus::Stored));
+    fs::write(away.body(&clip), &clip.body).expect("as it came");
+    away.carries_now(&clip);
+    let envelope = Private::beside(&away.bench.dir()).envelope(&clip.id);
+    let length = fs::read(&envelope).expect("an envelope").len();
+    let at = booth_sealing::open::BEFORE_ENVELOPE;
+    let object = away.objects().remove(0).1;
+    assert!(object[at..at + length].iter().all(|byte| *byte == 0));
+    // With it the body has its hash.
+    assert_eq!(away.found(), [""; 0]);
+    // A body without its envelope is not carried, whatever its file says.
+    let other = sealed(&city, 2);
+    assert_eq!(status(away.bench.whole(&other)), Some(AckStatus::Stored));
+    fs::write(Private::beside(&away.bench.dir()).envelope(&other.id), b"").expect("cut");
+    away.carries(&numbered(3));
+    assert!(away.body(&other).exists());
+    assert_eq!(away.objects().len(), 2);
+}
+
+#[test]
+fn no_other_bucket_is_taken_for_a_stores_own() {
+    let mut away = Away::new();
+    away.carries(&numbered(1));
+    let fault_of = |server: &SmallS3, folder: &Path| {
+        let fault = Store::open(&Away::rules(server, folder)).expect_err("not its own");
+        assert!(fault.needs_an_operator(), "{fault}");
+        fault.to_string()
+    };
+    let (server, dir) = (away.server.clone(), away.bench.folder.path().to_owned());
+    let other = tempfile::tempdir().expect("a folder");
+    let says = fault_of(&server, other.path());
+    assert!(says.contains("of another hub's store"), "{says}");
+    // The same name at another server.
+    let Away { bench, .. } = away;
+    let Bench { folder, store, .. } = bench;
+    drop(store);
+    let says = fault_of(&SmallS3::start(), &dir);
+    assert!(says.contains("bodies_endpoint"), "{says}");
+    // What this store has carried away is deleted, also by a hub that has lost its bucket's name meanwhile.
+    let dir = dir.join("store");
+    fs::remove_file(dir.join("bodies.toml")).expect("removed");
+    let mut store = Store::open(&rules(&dir)).expect("opens");
+    let wall = "2026-03-02T10:00:00Z".parse().expect("a time");
+    store.withdraw(wall, &numbered(1).id).expect("taken back");
+    assert_eq!(Private::beside(&dir).leaving().expect("read").len(), 1);
+    drop(folder);
+}
+
+#[test]
+fn only_who_asks_the_bucket_needs_its_secret_and_the_desk_has_its_own() {
+    let mut away = Away::new();
+    let clip = numbered(1);
+    away.carries(&clip);
+    let secret = away.bench.folder.path().join("secret");
+    let own = away.bench.folder.path().join("own");
+    fs::rename(&secret, &own).expect("renamed");
+    let views = away.bench.views();
+    let file = views.clip_file(&clip.id).expect("a clip");
+    let fault = file.files.read().expect_err("no secret").to_string();
+    assert!(fault.contains("bodies_secret_file"), "{fault}");
+    let mut reached = away_at(&away.server, away.bench.folder.path());
+    reached.secret_file = own;
+    fs::remove_file(&secret).expect("removed");
+    let views = views.reaching(Some(&reached)).expect("reaches");
+    let file = views.clip_file(&clip.id).expect("a clip");
+    assert_eq!(file.files.read().expect("read"), clip.body);
+    let Away { bench, .. } = away;
+    let Bench { folder, store, .. } = bench;
+    drop(store);
+    let dir = folder.path().join("store");
+    let rebuilt = rebuild(&dir, Progress::new("read")).expect("rebuilt");
+    assert_eq!(rebuilt.clips, 1);
+}
+
+#[test]
 fn a_bucket_that_keeps_versions_is_noticed() {
     let server = SmallS3::start();
     server.is(Mood::KeepsVersions);
@@ -558,6 +696,7 @@ fn an_address_that_cannot_work_is_refused_with_what_to_write() {
         key_id: "hub".into(),
         secret_file: "secret".into(),
         in_clear: false,
+        mark: String::new(),
     };
     let faults = |bodies: &str, endpoint: &str, in_clear: bool| {
         let away = BodiesAway {

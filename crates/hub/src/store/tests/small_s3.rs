@@ -26,6 +26,12 @@ pub(super) enum Mood {
     KeepsHalf,
     /// Keeps old versions.
     KeepsVersions,
+    /// Takes nothing whose name has this in it.
+    TakesNot(&'static str),
+    /// Deletes nothing.
+    DeletesNothing,
+    /// Answers conditional requests with 501.
+    KnowsNoConditions,
 }
 
 #[derive(Debug)]
@@ -89,7 +95,9 @@ impl SmallS3 {
 
     /// The objects' names and contents; without those of the start.
     pub(super) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
-        self.inside(|inside| inside.objects.clone())
+        let mut objects = self.inside(|inside| inside.objects.clone());
+        objects.retain(|name, _| !name.ends_with("/.hub"));
+        objects
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) {
@@ -139,7 +147,17 @@ impl Inside {
                 let why = b"<Error><Code>NoSuchBucket</Code></Error>";
                 return said("404 Not Found", "", why);
             }
-            Mood::Well | Mood::Hangs | Mood::Cuts | Mood::KeepsHalf | Mood::KeepsVersions => {}
+            Mood::TakesNot(one) if request.method == "PUT" && request.path.contains(one) => {
+                return said("413 Content Too Large", "", b"");
+            }
+            Mood::DeletesNothing if request.method == "DELETE" => {
+                let why = b"<Error><Code>AccessDenied</Code></Error>";
+                return said("403 Forbidden", "", why);
+            }
+            Mood::KnowsNoConditions if request.is_conditional => {
+                return said("501 Not Implemented", "", b"");
+            }
+            _ => {}
         }
         let name = request.path.trim_start_matches("/bucket").trim_matches('/');
         let found = self.objects.get(name);
