@@ -49,7 +49,7 @@ ol.clips{list-style:none;padding:0;margin:0}ol.clips li{display:grid;grid-templa
 @media(max-width:44rem){ol.clips li{grid-template-columns:1fr}}audio{width:100%;height:2.4rem}
 .soft{color:var(--soft);font-size:.9rem}.tag{display:inline-block;border:1px solid var(--line);border-radius:1rem;padding:0 .6rem;font-size:.85rem;margin-right:.3rem}
 .bad{color:var(--bad);font-weight:600}.good{color:var(--good);font-weight:600}.warn{color:var(--warn);font-weight:600}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem .45rem 0;border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600;white-space:nowrap}
+.scroll{overflow-x:auto;position:relative}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem .45rem 0;border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600;white-space:nowrap}
 nav.pages{display:flex;gap:1.2rem;flex-wrap:wrap;margin:1rem 0}
 .spark{height:2.2rem;min-width:8rem}.spark .band{fill:var(--line)}.spark .mean{fill:none;stroke:var(--bar);stroke-width:1.5}
 input,select,textarea{max-width:100%}.choice{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:1rem 0}
