@@ -28,7 +28,7 @@ pub(crate) fn questions(head: &Head, all: &[Asked], is_done: bool) -> Markup {
             p { "No campaign is published. What a booth's own booth.toml asks is stopped there." }
         } @else {
             div.scroll tabindex="0" { table {
-                thead { tr { th { "Campaign" } th { "Digit" } th { "Question" } th { "State" } th { "What to do" } } }
+                thead { tr { th { "Campaign" } th { "Digit" } th { "Question" } th { "State" } } }
                 tbody { @for asked in all { (row(asked)) } }
             } }
         }
@@ -57,11 +57,10 @@ fn row(asked: &Asked) -> Markup {
             td { @match &asked.stop {
                 Some(_) => span.bad { "✕ stopped" },
                 None => span.good { "✓ asked" },
-            } }
-            td { a href=(change_of(asked)) {
+            } div { a href=(change_of(asked)) {
                 @if asked.stop.is_some() { "Give it back" } @else { "Stop it" }
                 span.unseen { ": " (asked.text) }
-            } }
+            } } }
         }
     }
 }
