@@ -327,11 +327,16 @@ fn citizens_answer_from_home_by_voice_and_by_keyboard_with_and_without_scripts_a
     let town = Town::open();
     let wav = town.home.path().join("speech.wav");
     decode(&speech(), &wav).expect("decoded");
-    let browser = browser_that_hears(&wav);
-    // Nothing glides: what is clicked on lies still.
-    browser.on_screen((1200, 900), "light", true);
-
-    speaks_and_takes_it_back(&town, &browser);
+    // The microphone that Chromium plays loses parts of a second now and then: then it is said again.
+    let hears_well = |visit: u32| {
+        let browser = browser_that_hears(&wav);
+        // Nothing glides: what is clicked on lies still.
+        browser.on_screen((1200, 900), "light", true);
+        println!("visit {visit}");
+        speaks_and_takes_it_back(&town, &browser).then_some(browser)
+    };
+    let browser = (1..=3).find_map(hears_well);
+    let browser = browser.expect("what arrived is not what was said, three times");
 
     for has_scripts in [true, false] {
         browser.allow_scripts(has_scripts);
@@ -381,7 +386,8 @@ fn citizens_answer_from_home_by_voice_and_by_keyboard_with_and_without_scripts_a
     takes_back(&browser, &receipt_on(&browser));
 }
 
-fn speaks_and_takes_it_back(town: &Town, browser: &Browser) {
+/// Whether what arrived is what was said.
+fn speaks_and_takes_it_back(town: &Town, browser: &Browser) -> bool {
     let said = samples(&std::fs::read(speech()).expect("a fixture")).expect("it plays");
     let seconds = said.len() as u64 / u64::from(RATE);
     browser.go(&format!("{}en/", town.hub.citizens()));
@@ -436,10 +442,7 @@ fn speaks_and_takes_it_back(town: &Town, browser: &Browser) {
     let unlike = likeness(&heard, &envelope(&samples(&other).expect("it plays")));
     println!("alike {alike:.3} (another sentence {unlike:.3}), {louder:+.1} dB");
     // The browser takes noise away and sets the loudness by itself.
-    assert!(
-        alike > 0.8 && alike > unlike + 0.1,
-        "what arrived is not what was said"
-    );
+    let is_alike = alike > 0.8 && alike > unlike + 0.1;
     assert!(louder.abs() < 15.0, "{louder} dB louder than it was said");
     assert!(
         heard.len() >= said.len(),
@@ -454,4 +457,5 @@ fn speaks_and_takes_it_back(town: &Town, browser: &Browser) {
     browser.leads_on(|browser| browser.press("Enter"));
     assert!(!text_of(browser, ".told.good").is_empty());
     town.has_lost(&message.id);
+    is_alike
 }

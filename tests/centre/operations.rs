@@ -135,11 +135,8 @@ fn an_operator_sees_how_a_booth_went_tells_it_what_to_do_and_reads_its_answer() 
         .post(&at, &[("command", "ring"), ("rings", "1")])
         .expect_err("refused");
     assert!(refused.contains("403"), "{refused}");
-    assert!(
-        mona.get(&format!("booth/{BOOTH}"))
-            .expect_err("refused")
-            .contains("403")
-    );
+    let refused = mona.get(&format!("booth/{BOOTH}")).expect_err("refused");
+    assert!(refused.contains("403"), "{refused}");
     // Where nobody is logged in nothing is commanded, whatever is sent.
     let bare = ureq::Agent::new_with_defaults()
         .post(format!("{base}/{at}"))

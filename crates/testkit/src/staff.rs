@@ -65,11 +65,17 @@ impl Staff {
         }
     }
 
-    /// The bytes of an answer as they are transferred, and its status.
+    /// The bytes of an answer as they are transferred, and its status. As a browser does, it asks once more when the connection ends before the
+    /// answer (RFC 9110, 9.2.2): a server that has refused a form unread closes a connection that is about to be used again.
     ///
     /// # Errors
     /// The hub does not answer.
     pub fn answer(&self, page: &str, headers: &[(&str, &str)]) -> Result<(u16, Vec<u8>), String> {
+        let first = self.answer_once(page, headers);
+        first.or_else(|_| self.answer_once(page, headers))
+    }
+
+    fn answer_once(&self, page: &str, headers: &[(&str, &str)]) -> Result<(u16, Vec<u8>), String> {
         let mut asked = self
             .agent
             .get(format!("{}/{page}", self.base))

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use booth_host::plain_file;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
 use super::bucket::Bucket;
+use super::private::Private;
 use super::record::{self, Part};
+use super::{StoreError, fsync};
 use booth_contract::{BodyHash, BodyKind, ClipId};
 
 /// The region that is named to a server that has none.
@@ -222,11 +223,18 @@ pub fn bodies_agree(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), Store
     match (wanted, noted(dir)?) {
         (_, None) => Ok(()),
         (Some(wanted), Some(noted)) if wanted.bodies == noted.bodies => Ok(()),
+        (_, Some(_)) if has_nothing_there(dir) => Ok(()),
         (_, Some(noted)) => Err(StoreError::BodiesMoved {
             dir: dir.to_owned(),
             bodies: noted.bodies,
         }),
     }
+}
+
+/// Whether nothing of this store is in the bucket that its note names: it may name another one.
+fn has_nothing_there(dir: &Path) -> bool {
+    let leaving = Private::beside(dir).leaving();
+    !are_any_away(&dir.join("clips")) && leaving.is_ok_and(|leaving| leaving.is_empty())
 }
 
 /// Notes what the configuration says, if it may say that.
@@ -235,16 +243,27 @@ pub fn bodies_agree(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), Store
 /// [`StoreError::BodiesMoved`], and every error of the file system.
 pub(super) fn bind(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
     bodies_agree(dir, wanted)?;
+    let noted = noted(dir)?;
     let Some(wanted) = wanted else {
-        return Ok(());
+        return match noted {
+            Some(_) => forget(dir),
+            None => Ok(()),
+        };
     };
-    let mark = noted(dir)?.map(|noted| noted.mark);
+    let noted = noted.filter(|noted| noted.bodies == wanted.bodies);
+    let mark = noted.map(|noted| noted.mark);
     let mark = mark.filter(|mark| !mark.is_empty());
     let wanted = BodiesAway {
         mark: mark.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         ..wanted.clone()
     };
     wanted.note(dir)
+}
+
+fn forget(dir: &Path) -> Result<(), StoreError> {
+    let path = note_in(dir);
+    fs::remove_file(&path).map_err(|error| StoreError::file("deleting", &path, error))?;
+    fsync(dir)
 }
 
 /// Whether any body was carried away from this folder.

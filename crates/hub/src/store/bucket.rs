@@ -264,22 +264,12 @@ impl Bucket {
         }
     }
 
-    /// Asks, and waits for the answer until the deadline. After a fault this fails at once for a while.
-    fn ask<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = Result<T, Asked>> + Send + 'static,
-    ) -> Result<T, BodiesError> {
-        self.ask_within(self.deadlines.asked, request)
-    }
-
+    /// Asks, and waits for the answer until the deadline.
     fn ask_within<T: Send + 'static>(
         &self,
         deadline: Duration,
         request: impl Future<Output = Result<T, Asked>> + Send + 'static,
     ) -> Result<T, BodiesError> {
-        if let Some(fault) = self.rests() {
-            return Err(fault);
-        }
         let (done, answer) = sync_channel(1);
         self.handle.spawn(async move {
             let _ = done.send(tokio::time::timeout(deadline, request).await);
@@ -313,25 +303,69 @@ impl Bucket {
     /// Why not.
     pub(super) fn prove(&self, clips: &Path) -> Result<(), BodiesError> {
         self.can_be_used()?;
-        match self.get(MARK)? {
-            Some(there) if there == self.mark.as_bytes() => Ok(()),
-            Some(_) => Err(BodiesError::Setting(format!(
+        match self.whose()? {
+            Whose::Own => Ok(()),
+            Whose::Others => Err(BodiesError::Setting(format!(
                 "bodies: {} is the bucket of another hub's store (its object {MARK} says so): name a prefix of this hub's own; or, where the store's folder was restored without its bodies.toml, put that back",
                 self.place
             ))),
-            None if bodies::are_any_away(clips) => Err(BodiesError::Setting(format!(
+            Whose::Nobodys if bodies::are_any_away(clips) => Err(BodiesError::Setting(format!(
                 "bodies: {} is not where this store's bodies are (its object {MARK} is not there): correct bodies_endpoint; or, where a copy of \
                  the bucket was restored without it, put an object {MARK} there with the mark that bodies.toml in the store's folder has",
                 self.place
             ))),
-            None => self.put(MARK, Bytes::from(self.mark.clone())),
+            Whose::Nobodys => self.put_mark(),
         }
+    }
+
+    /// Whose bucket it is, by its mark.
+    ///
+    /// # Errors
+    /// A bucket that does not do its work.
+    pub(super) fn whose(&self) -> Result<Whose, BodiesError> {
+        let there = self.ask_within(self.deadlines.asked, self.fetch(MARK)?)?;
+        Ok(match there {
+            None => Whose::Nobodys,
+            Some(there) if there.trim_ascii() == self.mark.as_bytes() => Whose::Own,
+            Some(_) => Whose::Others,
+        })
+    }
+
+    /// Marks a bucket that nobody has marked; of two that do this at once one is told that it is the other's.
+    fn put_mark(&self) -> Result<(), BodiesError> {
+        let (store, key) = (self.store()?, self.key(MARK));
+        let mark = PutPayload::from(self.mark.clone());
+        self.ask_within(self.deadlines.asked, async move {
+            match store
+                .put_opts(&key, mark.clone(), PutMode::Create.into())
+                .await
+            {
+                Err(error) if knows_no_conditions(&error) => store.put(&key, mark).await?,
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => return Ok(()),
+                put => put?,
+            };
+            Ok(())
+        })?;
+        match self.whose()? {
+            Whose::Own => Ok(()),
+            Whose::Others | Whose::Nobodys => Err(BodiesError::Altered {
+                object: self.path_of(MARK).display().to_string(),
+            }),
+        }
+    }
+
+    /// Whether the configuration can be used at all; nothing is asked of the bucket.
+    ///
+    /// # Errors
+    /// [`BodiesError::Setting`].
+    pub(super) fn is_set_up(&self) -> Result<(), BodiesError> {
+        self.store().map(drop)
     }
 
     fn can_be_used(&self) -> Result<(), BodiesError> {
         let (store, key) = (self.store()?, self.key(PROBE));
         let prefix = self.prefix.clone();
-        let has_versions = self.ask(async move {
+        let has_versions = self.ask_within(self.deadlines.asked, async move {
             first_of(&*store, &prefix).await?;
             let put = store
                 .put(&key, PutPayload::from_static(b"booth-hub"))
@@ -359,16 +393,27 @@ impl Bucket {
         self.told_of_versions.load(Relaxed)
     }
 
-    /// The object as it lies there; `None` where there is none.
+    /// The object as it lies there; `None` where there is none. After a fault this fails at once for a while: somebody waits.
     ///
     /// # Errors
     /// A bucket that does not do its work.
     pub(super) fn get(&self, name: &str) -> Result<Option<Bytes>, BodiesError> {
+        match self.rests() {
+            Some(fault) => Err(fault),
+            None => self.ask_within(self.deadlines.asked, self.fetch(name)?),
+        }
+    }
+
+    fn fetch(
+        &self,
+        name: &str,
+    ) -> Result<impl Future<Output = Result<Option<Bytes>, Asked>> + Send + use<>, BodiesError>
+    {
         let (store, key) = (self.store()?, self.key(name));
         let altered = BodiesError::Altered {
             object: self.path_of(name).display().to_string(),
         };
-        self.ask(async move {
+        Ok(async move {
             match store.get(&key).await {
                 Ok(found) if found.meta.size > MOST_CARRIED => Err(Asked::Known(altered)),
                 Ok(found) => Ok(Some(found.bytes().await?)),
@@ -445,6 +490,17 @@ impl Bucket {
     }
 }
 
+/// Whose bucket it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This store's.
+    Own,
+    /// Another store's.
+    Others,
+    /// It is not marked.
+    Nobodys,
+}
+
 /// Why a request failed.
 enum Asked {
     Store(Error),
@@ -472,6 +528,11 @@ fn in_one_line(error: &Error) -> String {
     line.chars().take(400).collect()
 }
 
+/// Whether a server answers so to a condition that it does not know.
+fn knows_no_conditions(error: &Error) -> bool {
+    in_one_line(error).contains("501 Not Implemented")
+}
+
 fn keeps_versions(version: Option<&str>) -> bool {
     version.is_some_and(|version| version != "null")
 }
@@ -497,10 +558,7 @@ async fn put_safely(
             // The name says which bytes belong there, and no row would have these.
             store.put(&key, payload()).await?
         }
-        // A server that knows no conditions.
-        Err(error) if in_one_line(&error).contains("501 Not Implemented") => {
-            store.put(&key, payload()).await?
-        }
+        Err(error) if knows_no_conditions(&error) => store.put(&key, payload()).await?,
         Err(error) => return Err(error.into()),
     };
     let there = store.head(&key).await?;

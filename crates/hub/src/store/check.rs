@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::apart;
 use super::bodies::{self, Bodies};
-use super::bucket::{Bucket, MARK};
+use super::bucket::{Bucket, MARK, Whose};
 use super::envelopes::BodyFiles;
 use super::private::Private;
 use super::record::{self, Part};
@@ -81,11 +81,15 @@ pub struct Checked {
     pub bytes: u64,
     /// What was found; empty if nothing is wrong.
     pub findings: Vec<Finding>,
+    /// The bucket is not this store's: it says nothing of its bodies.
+    #[serde(skip)]
+    is_bucket_anothers: bool,
 }
 
 const LOST: &str = "if its booth still has it, it asks for it again at the next offer (booth's cmd/resend); else restore the file from a backup";
 const GONE_FROM_BUCKET: &str = "put the object back from a copy of the bucket; where there is none, delete the note .away beside the clip's manifest: then its \
   booth is asked for it, if it has it still";
+const OTHER_BUCKET: &str = "delete nothing: correct [store] bodies and bodies_endpoint first, and check again (docs/hub-store.md)";
 const DAMAGED: &str = "restore the file from a backup; if its booth still has it, move the file away and have it sent again (booth's cmd/resend)";
 const REBUILD: &str = "stop the hub and run booth-hub rebuild";
 const NO_CLIPS: &str = "look at it and move it away: it is none of the hub's";
@@ -114,8 +118,8 @@ pub(super) fn look(
     let private = Private::beside(dir);
     // What is put there from here on is no finding.
     let objects = match bodies.bucket() {
-        Some(bucket) => bucket.all()?,
-        None => Vec::new(),
+        Some(bucket) if checked.knows(bucket, &clips)? => bucket.all()?,
+        _ => Vec::new(),
     };
     let path = database_in(dir);
     let db = match read_database(dir) {
@@ -220,13 +224,35 @@ impl Checked {
         });
     }
 
+    /// Whether the bucket is this store's. Of another one nothing is judged: what is missing there is not lost, and what is there is another hub's.
+    fn knows(&mut self, bucket: &Bucket, clips: &Path) -> Result<bool, StoreError> {
+        self.is_bucket_anothers = match bucket.whose()? {
+            Whose::Own => false,
+            Whose::Nobodys => bodies::are_any_away(clips),
+            Whose::Others => true,
+        };
+        if self.is_bucket_anothers {
+            let why = "the bucket does not bear this store's mark, which bodies.toml has";
+            self.found(
+                "another_bucket",
+                None,
+                &bucket.path_of(MARK),
+                why,
+                OTHER_BUCKET,
+            );
+        }
+        Ok(!self.is_bucket_anothers)
+    }
+
     /// Checks a row, and the files that it names.
     fn row(&mut self, bodies: &Bodies, private: &Private, known: &Known) -> Result<(), StoreError> {
         self.clips += 1;
         let clip_id = &known.clip_id;
-        if let Some(Part::Body(kind)) = known.body() {
-            let (kept_bytes, kept_hash) = known.file();
-            let files = BodyFiles::of(bodies, private, clip_id, kind, kept_hash);
+        if let Some(Part::Body(kind)) = known.body()
+            && let (kept_bytes, kept_hash) = known.file()
+            && let files = BodyFiles::of(bodies, private, clip_id, kind, kept_hash)
+            && (files.body.exists() || !self.is_bucket_anothers)
+        {
             let path = files.place();
             let failed = |error| StoreError::file("reading", &path, error);
             let is_away = !files.body.exists() && files.away().map_err(failed)?.is_some();

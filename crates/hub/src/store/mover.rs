@@ -44,7 +44,7 @@ enum Task {
     Put(ClipId, BodyFiles),
     /// Everything that is there of this clip is deleted.
     Delete(ClipId),
-    /// Is this the bucket, and is it well? Before anything else, and after a fault when there is nothing to do.
+    /// Is this the bucket, and is it well? Before anything else, and after every fault.
     Look,
 }
 
@@ -66,18 +66,20 @@ struct Mover {
     done: Receiver<Done>,
 }
 
-/// What the bucket did not do.
-#[derive(Debug)]
-struct Fault {
-    is_of_a_deletion: bool,
-    error: BodiesError,
-}
-
 /// A clip whose objects are to be deleted.
 #[derive(Debug, Default)]
 struct Leaving {
     due: Mono,
     is_second: bool,
+    /// Why they were not.
+    fault: Option<BodiesError>,
+}
+
+/// A body that the bucket did not take.
+#[derive(Debug)]
+struct Refused {
+    due: Mono,
+    fault: BodiesError,
 }
 
 /// What is to be carried and deleted.
@@ -93,14 +95,16 @@ pub(super) struct Moves {
     search: Option<ClipId>,
     search_again_at: Mono,
     leaving: BTreeMap<ClipId, Leaving>,
+    /// When there is nothing else to carry, these are tried again; those beyond [`MOST_FRESH`] are found by the next search.
+    refused: BTreeMap<ClipId, Refused>,
     /// The last deletion failed: a body goes first.
     is_a_bodys_turn: bool,
     /// Files that are to be overwritten, and when.
     emptied: VecDeque<(Mono, PathBuf)>,
     rests_until: Mono,
     pause_ms: u64,
-    /// Why the bucket did not do what it was asked to change, until it does the same.
-    fault: Option<Fault>,
+    /// Why it could not be looked at.
+    fault: Option<BodiesError>,
 }
 
 impl Moves {
@@ -117,10 +121,7 @@ impl Moves {
             Err(fault) if fault.needs_an_operator() => return Err(fault.into()),
             Err(fault) => {
                 complaints::note("the bodies' store", &fault.to_string());
-                Some(Fault {
-                    is_of_a_deletion: false,
-                    error: fault,
-                })
+                Some(fault)
             }
         };
         Ok(Self {
@@ -138,21 +139,12 @@ impl Moves {
         has_any && self.rests_until <= mono
     }
 
-    fn rest(&mut self, mono: Mono, is_of_a_deletion: bool, error: BodiesError) {
-        complaints::note("the bodies' store", &error.to_string());
+    /// After a fault nothing is asked for a while, and then, before anything is changed there, whether this is the bucket.
+    fn rest(&mut self, mono: Mono, fault: &BodiesError) {
+        complaints::note("the bodies' store", &fault.to_string());
         self.pause_ms = (2 * self.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
         self.rests_until = Mono(mono.0 + self.pause_ms);
-        self.fault = Some(Fault {
-            is_of_a_deletion,
-            error,
-        });
-    }
-
-    /// It has done this; where it did not before, it is well again.
-    fn is_well(&mut self, is_a_deletion: bool) {
-        self.pause_ms = 0;
-        self.fault
-            .take_if(|fault| fault.is_of_a_deletion == is_a_deletion);
+        self.is_proven = false;
     }
 }
 
@@ -195,8 +187,12 @@ fn work(bucket: &Bucket, clips: &Path, task: &Task) -> Result<(), NotDone> {
 impl Store {
     /// Why the bucket does not take or delete bodies, if it does not.
     pub fn bodies_fault(&self) -> Option<String> {
+        let mut leaving = self.moves.leaving.values();
+        let mut refused = self.moves.refused.values();
         let fault = self.moves.fault.as_ref();
-        fault.map(|fault| fault.error.to_string())
+        let fault = fault.or_else(|| leaving.find_map(|leaving| leaving.fault.as_ref()));
+        let fault = fault.or_else(|| refused.next().map(|refused| &refused.fault));
+        fault.map(ToString::to_string)
     }
 
     /// Whether [`Self::carry`] is to be called again soon.
@@ -272,9 +268,11 @@ impl Store {
 
     /// Overwrites what was carried away a minute ago, once nobody can be listening to it.
     fn empty_carried(&mut self, mono: Mono) -> Result<(), StoreError> {
-        let is_due = |emptied: &mut (Mono, PathBuf)| emptied.0 <= mono;
-        while let Some((_, file)) = self.moves.emptied.pop_front_if(is_due) {
-            private::wipe(&file)?;
+        while let Some((due, file)) = self.moves.emptied.front()
+            && *due <= mono
+        {
+            private::wipe(file)?;
+            self.moves.emptied.pop_front();
         }
         Ok(())
     }
@@ -302,11 +300,14 @@ impl Store {
             self.moves.search = Some(ClipId::default());
         }
         let Some(last) = self.moves.search.take() else {
-            return Ok(self.moves.fault.is_some().then_some(Task::Look));
+            return self.refused_before(mono);
         };
         let known = rows::known_after(&self.db, &last, LOOKED_AT)?;
         for known in &known {
-            if let Some(files) = self.may_be_carried(known) {
+            let is_refused = self.moves.refused.contains_key(&known.clip_id);
+            if let Some(files) = self.may_be_carried(known)
+                && !is_refused
+            {
                 self.moves.search = Some(known.clip_id.clone());
                 return Ok(Some(Task::Put(known.clip_id.clone(), files)));
             }
@@ -314,6 +315,23 @@ impl Store {
         match known.last() {
             Some(last) => self.moves.search = Some(last.clip_id.clone()),
             None => self.moves.search_again_at = Mono(mono.0 + SEARCH_EVERY_MS),
+        }
+        Ok(None)
+    }
+
+    /// The next body that the bucket did not take before.
+    fn refused_before(&mut self, mono: Mono) -> Result<Option<Task>, StoreError> {
+        let due = |refused: &Refused| refused.due <= mono;
+        let mut refused = self.moves.refused.iter();
+        while let Some(clip_id) = refused.find(|(_, one)| due(one)).map(|(id, _)| id.clone()) {
+            if let Some(known) = rows::known(&self.db, &clip_id)?
+                && let Some(files) = self.may_be_carried(&known)
+            {
+                return Ok(Some(Task::Put(clip_id, files)));
+            }
+            // It was taken back, or is to wait.
+            self.moves.refused.remove(&clip_id);
+            refused = self.moves.refused.iter();
         }
         Ok(None)
     }
@@ -334,16 +352,20 @@ impl Store {
     fn carried(&mut self, mono: Mono, (task, result): Done) -> Result<(), StoreError> {
         match (task, result) {
             (Task::Put(clip_id, files), Ok(())) => {
-                self.moves.is_well(false);
+                self.moves.refused.remove(&clip_id);
                 self.is_away(mono, &clip_id, &files)
             }
             (Task::Put(clip_id, _), Err(NotDone::Bucket(fault))) => {
-                // Behind the others: the bucket may refuse this one alone.
-                self.is_to_be_carried(&clip_id);
-                self.moves.rest(mono, false, fault);
+                self.moves.rest(mono, &fault);
+                let due = Mono(mono.0 + LONGEST_PAUSE_MS);
+                match self.moves.refused.len() < MOST_FRESH {
+                    true => drop(self.moves.refused.insert(clip_id, Refused { due, fault })),
+                    false => self.moves.search_again_at = Mono(0),
+                }
                 Ok(())
             }
             (Task::Put(clip_id, files), Err(NotDone::Body(why))) => {
+                self.moves.refused.remove(&clip_id);
                 // It may have been taken back meanwhile.
                 let known = rows::known(&self.db, &clip_id)?;
                 if known.is_some_and(|known| self.may_be_carried(&known).as_ref() == Some(&files)) {
@@ -352,37 +374,38 @@ impl Store {
                 }
                 Ok(())
             }
-            (Task::Delete(clip_id), Ok(())) => {
-                self.moves.is_well(true);
-                match self.moves.leaving.get_mut(&clip_id) {
-                    Some(leaving) if !leaving.is_second => {
-                        *leaving = Leaving {
-                            due: Mono(mono.0 + SECOND_MS),
-                            is_second: true,
-                        };
-                        Ok(())
-                    }
-                    _ => {
-                        self.moves.leaving.remove(&clip_id);
-                        self.private.has_left(&clip_id)
-                    }
+            (Task::Delete(clip_id), Ok(())) => match self.moves.leaving.get_mut(&clip_id) {
+                Some(leaving) if !leaving.is_second => {
+                    *leaving = Leaving {
+                        due: Mono(mono.0 + SECOND_MS),
+                        is_second: true,
+                        fault: None,
+                    };
+                    Ok(())
                 }
-            }
+                _ => {
+                    self.moves.leaving.remove(&clip_id);
+                    self.private.has_left(&clip_id)
+                }
+            },
             (Task::Look, Ok(())) => {
                 self.moves.is_proven = true;
-                self.moves.is_well(false);
-                self.moves.is_well(true);
+                self.moves.pause_ms = 0;
+                self.moves.fault = None;
                 Ok(())
             }
-            (task @ (Task::Delete(_) | Task::Look), Err(NotDone::Bucket(fault))) => {
-                let is_of_a_deletion = matches!(task, Task::Delete(_));
-                if let Task::Delete(clip_id) = &task {
-                    self.moves.is_a_bodys_turn = true;
-                    if let Some(leaving) = self.moves.leaving.get_mut(clip_id) {
-                        leaving.due = Mono(mono.0 + LONGEST_PAUSE_MS);
-                    }
+            (Task::Delete(clip_id), Err(NotDone::Bucket(fault))) => {
+                self.moves.rest(mono, &fault);
+                self.moves.is_a_bodys_turn = true;
+                if let Some(leaving) = self.moves.leaving.get_mut(&clip_id) {
+                    leaving.due = Mono(mono.0 + LONGEST_PAUSE_MS);
+                    leaving.fault = Some(fault);
                 }
-                self.moves.rest(mono, is_of_a_deletion, fault);
+                Ok(())
+            }
+            (Task::Look, Err(NotDone::Bucket(fault))) => {
+                self.moves.rest(mono, &fault);
+                self.moves.fault = Some(fault);
                 Ok(())
             }
             (Task::Delete(_) | Task::Look, Err(NotDone::Body(_))) => Ok(()),
@@ -423,7 +446,7 @@ impl Store {
         }
         // Under its own name a cut would leave zeros, which would count before the object. A start overwrites what has such a name.
         let name = files.body.file_name().unwrap_or_default().to_string_lossy();
-        let emptied = folder.join(format!(".{name}.{}", std::process::id()));
+        let emptied = folder.join(format!(".{name}.0"));
         std::fs::rename(&files.body, &emptied)
             .map_err(|error| StoreError::file("renaming", &files.body, error))?;
         fsync(folder)?;
@@ -447,7 +470,7 @@ impl Store {
             if has_left && !self.moves.is_busy && self.moves.fresh.is_empty() {
                 return;
             }
-            assert!(self.moves.fault.is_none(), "{:?}", self.moves.fault);
+            assert_eq!(self.bodies_fault(), None);
             std::thread::park_timeout(std::time::Duration::from_millis(2));
         }
     }

@@ -157,9 +157,12 @@ impl StoreViews {
     /// The same, for a program that reaches the bucket of the bodies with a key of its own.
     ///
     /// # Errors
-    /// A system that gives no thread.
+    /// A bucket's configuration that cannot be used, and a system that gives no thread.
     pub fn reaching(mut self, own: Option<&BodiesAway>) -> Result<Self, StoreError> {
         self.bodies = Bodies::reached(&self.store, own)?;
+        if let Some(bucket) = self.bodies.bucket() {
+            bucket.is_set_up()?;
+        }
         Ok(self)
     }
 

@@ -501,23 +501,43 @@ fn what_a_bucket_does_not_do_for_one_clip_it_does_for_the_others() {
     let mut away = Away::new();
     let (refused, clip) = (numbered(1), numbered(2));
     away.server.is(Mood::TakesNot("000000000001"));
-    assert_eq!(status(away.bench.whole(&refused)), Some(AckStatus::Stored));
-    away.carries(&clip);
+    for clip in [&refused, &clip] {
+        assert_eq!(status(away.bench.whole(clip)), Some(AckStatus::Stored));
+    }
+    away.carries_now(&clip);
+    // The search of the start meets the refused one first, too.
+    let found = numbered(3);
+    assert_eq!(status(away.bench.whole(&found)), Some(AckStatus::Stored));
+    let mut away = away.restart();
+    away.carries_now(&found);
     assert!(away.body(&refused).exists());
-    // A deletion that fails keeps neither a body nor another deletion back.
-    away.server.is(Mood::DeletesNothing);
+    let fault = away.bench.store.bodies_fault().expect("a fault");
+    assert!(fault.contains("413"), "{fault}");
+    // A deletion that fails keeps neither another deletion nor a body back.
+    away.server.is(Mood::DeletesNot("000000000002"));
     let wall = away.bench.wall;
-    away.bench
-        .store
-        .withdraw(wall, &clip.id)
-        .expect("taken back");
-    away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
-    away.carries(&numbered(3));
-    away.server.is(Mood::KnowsNoConditions);
+    for clip in [&clip, &found] {
+        away.bench
+            .store
+            .withdraw(wall, &clip.id)
+            .expect("taken back");
+    }
+    away.has_objects(1);
+    assert_eq!(away.objects()[0].0, object_of(&clip, "opus"));
     away.carries(&numbered(4));
     let body = away.body(&refused);
     away.until("it is carried away", |_| !body.exists());
+    let fault = away.bench.store.bodies_fault().expect("a fault");
+    assert!(
+        fault.contains("may list, read, write and delete"),
+        "{fault}"
+    );
+    away.server.is(Mood::KnowsNoConditions);
+    away.carries(&numbered(5));
     away.has_objects(3);
+    away.until("all is well", |this| {
+        this.bench.store.bodies_fault().is_none()
+    });
 }
 
 #[test]
@@ -574,30 +594,64 @@ fn an_envelope_that_a_cut_left_in_its_body_does_not_go_into_the_bucket() {
 #[test]
 fn no_other_bucket_is_taken_for_a_stores_own() {
     let mut away = Away::new();
-    away.carries(&numbered(1));
-    let fault_of = |server: &SmallS3, folder: &Path| {
-        let fault = Store::open(&Away::rules(server, folder)).expect_err("not its own");
+    let (there, waits) = (numbered(1), numbered(2));
+    away.carries(&there);
+    let fault_of = |rules: &StoreRules| {
+        let fault = Store::open(rules).expect_err("not its own");
         assert!(fault.needs_an_operator(), "{fault}");
         fault.to_string()
     };
-    let (server, dir) = (away.server.clone(), away.bench.folder.path().to_owned());
-    let other = tempfile::tempdir().expect("a folder");
-    let says = fault_of(&server, other.path());
+    // Another store's, at the start. As long as nothing is there it may be corrected.
+    let (server, other) = (away.server.clone(), tempfile::tempdir().expect("a folder"));
+    let mut wanted = Away::rules(&server, other.path());
+    let says = fault_of(&wanted);
     assert!(says.contains("of another hub's store"), "{says}");
+    let checked = check::look(&wanted.dir, Progress::new("read"), false).expect("checks");
+    let findings = checked.findings.iter().map(|finding| finding.what);
+    assert_eq!(findings.collect::<Vec<_>>(), ["another_bucket", "database"]);
+    wanted.bodies.as_mut().expect("a bucket").bodies = "s3://bucket/mine".into();
+    drop(Store::open(&wanted).expect("corrected"));
+    drop(Store::open(&rules(&wanted.dir)).expect("without one"));
+    // Another store's while the hub runs: what was put in the place of its own after an outage.
+    away.server.is(Mood::Fails);
+    assert_eq!(status(away.bench.whole(&waits)), Some(AckStatus::Stored));
+    away.until("a fault", |this| this.bench.store.bodies_fault().is_some());
+    let (mut objects, mut own) = (Default::default(), Vec::new());
+    away.server.change(|all| {
+        own = all["city/.hub"].clone();
+        std::mem::swap(all, &mut objects);
+        all.insert("city/.hub".into(), b"others".to_vec());
+    });
+    away.server.is(Mood::Well);
+    let is_anothers = |this: &Away| {
+        let fault = this.bench.store.bodies_fault();
+        fault.is_some_and(|fault| fault.contains("of another hub's store"))
+    };
+    away.until("another one's", is_anothers);
+    away.bench.mono.0 += 600_000;
+    away.until("looked at again", is_anothers);
+    assert!(away.objects().is_empty() && away.body(&waits).exists());
+    assert_eq!(away.found(), ["another_bucket"]);
+    // A mark that somebody put back by hand has a line end.
+    own.push(b'\n');
+    objects.insert("city/.hub".into(), own);
+    away.server.change(|all| *all = objects);
+    let body = away.body(&waits);
+    away.until("it is carried away", |_| !body.exists());
+    assert_eq!(away.found(), [""; 0]);
     // The same name at another server.
     let Away { bench, .. } = away;
     let Bench { folder, store, .. } = bench;
     drop(store);
-    let says = fault_of(&SmallS3::start(), &dir);
+    let says = fault_of(&Away::rules(&SmallS3::start(), folder.path()));
     assert!(says.contains("bodies_endpoint"), "{says}");
     // What this store has carried away is deleted, also by a hub that has lost its bucket's name meanwhile.
-    let dir = dir.join("store");
+    let dir = folder.path().join("store");
     fs::remove_file(dir.join("bodies.toml")).expect("removed");
     let mut store = Store::open(&rules(&dir)).expect("opens");
     let wall = "2026-03-02T10:00:00Z".parse().expect("a time");
-    store.withdraw(wall, &numbered(1).id).expect("taken back");
+    store.withdraw(wall, &there.id).expect("taken back");
     assert_eq!(Private::beside(&dir).leaving().expect("read").len(), 1);
-    drop(folder);
 }
 
 #[test]
@@ -616,6 +670,11 @@ fn only_who_asks_the_bucket_needs_its_secret_and_the_desk_has_its_own() {
     reached.secret_file = own;
     fs::remove_file(&secret).expect("removed");
     let views = views.reaching(Some(&reached)).expect("reaches");
+    reached.secret_file = "nowhere".into();
+    let Err(fault) = away.bench.views().reaching(Some(&reached)) else {
+        panic!("it has no secret");
+    };
+    assert!(fault.needs_an_operator(), "{fault}");
     let file = views.clip_file(&clip.id).expect("a clip");
     assert_eq!(file.files.read().expect("read"), clip.body);
     let Away { bench, .. } = away;

@@ -28,8 +28,8 @@ pub(super) enum Mood {
     KeepsVersions,
     /// Takes nothing whose name has this in it.
     TakesNot(&'static str),
-    /// Deletes nothing.
-    DeletesNothing,
+    /// Deletes nothing whose name has this in it.
+    DeletesNot(&'static str),
     /// Answers conditional requests with 501.
     KnowsNoConditions,
 }
@@ -150,7 +150,7 @@ impl Inside {
             Mood::TakesNot(one) if request.method == "PUT" && request.path.contains(one) => {
                 return said("413 Content Too Large", "", b"");
             }
-            Mood::DeletesNothing if request.method == "DELETE" => {
+            Mood::DeletesNot(one) if request.method == "DELETE" && request.path.contains(one) => {
                 let why = b"<Error><Code>AccessDenied</Code></Error>";
                 return said("403 Forbidden", "", why);
             }
