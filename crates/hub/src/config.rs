@@ -245,6 +245,7 @@ impl HubStore {
             secret_file: self.bodies_secret_file.clone()?,
             in_clear: self.bodies_in_clear,
             mark: String::new(),
+            has_begun: false,
         })
     }
 

@@ -26,9 +26,21 @@ use crate::disk::{Disk, DiskFile, DiskStats, Listed, Open};
 
 /// How many of the latest syncs the percentile covers: those of a little over two minutes of speech.
 const SYNCS_REMEMBERED: usize = 256;
+/// How often a lock that another one has is looked at, and the pause after each look: a second together.
+const LOCK_LOOKS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How many bytes of a removed file are overwritten with one call.
 const ERASED_AT_A_TIME: usize = 64 * 1024;
+
+/// A lock, until it is dropped: it is given back then, whoever else has the file open (flock(2)).
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 /// The real disk.
 #[derive(Default, Clone)]
@@ -401,11 +413,15 @@ impl Disk for RealDisk {
             .truncate(false)
             .mode(0o600);
         let file = self.open_plain(file, &mut options)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => self.meter.watch(Err(error.into())),
+        // A program that was started a moment before the last holder was killed has the lock, too, until it runs.
+        for _ in 0..LOCK_LOOKS {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Box::new(Held(file)))),
+                Err(Errno::WOULDBLOCK) => std::thread::park_timeout(LOCK_PAUSE),
+                Err(error) => return self.meter.watch(Err(error.into())),
+            }
         }
+        Ok(None)
     }
 
     fn modified(&self, file: &Path) -> io::Result<Option<i64>> {
@@ -430,5 +446,40 @@ impl Disk for RealDisk {
             bytes_written: self.meter.written.load(Relaxed),
             io_errors: self.meter.errors.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_given_back_is_free_whoever_has_the_file_still() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        let disk = RealDisk::new();
+        drop(disk.lock(&path).expect("works").expect("free"));
+        // A program that is being started has every open file once more, until it runs.
+        let held = File::open(&path).expect("there");
+        let inherited = held.try_clone().expect("once more");
+        flock(&held, FlockOperation::NonBlockingLockExclusive).expect("free");
+        drop(Held(held));
+        let again = disk.lock(&path).expect("works");
+        assert!(again.is_some());
+        drop((again, inherited));
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_programs_child_has_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        let disk = RealDisk::new();
+        let held = disk.lock(&path).expect("works").expect("free");
+        let child = std::thread::spawn(move || {
+            std::thread::park_timeout(3 * LOCK_PAUSE);
+            drop(held);
+        });
+        assert!(disk.lock(&path).expect("works").is_some());
+        child.join().expect("ends");
     }
 }

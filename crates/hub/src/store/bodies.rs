@@ -47,6 +47,9 @@ pub struct BodiesAway {
     /// What this store's bucket is marked with, so that no other one is taken for it; the hub chooses it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mark: String,
+    /// A body was on its way there: something may be there although no note beside a clip says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_begun: bool,
 }
 
 /// The bucket does not do its work.
@@ -140,6 +143,11 @@ impl BodiesAway {
         }
     }
 
+    /// Whether both are at one place.
+    fn is_at(&self, other: &Self) -> bool {
+        self.bodies.trim_end_matches('/') == other.bodies.trim_end_matches('/')
+    }
+
     /// The region, or what stands for one.
     pub(super) fn region(&self) -> &str {
         self.region.as_deref().unwrap_or(ANY_REGION)
@@ -206,13 +214,16 @@ fn note_in(dir: &Path) -> PathBuf {
 /// # Errors
 /// A note that cannot be read.
 pub(super) fn noted(dir: &Path) -> Result<Option<BodiesAway>, StoreError> {
-    let path = note_in(dir);
-    let read = match fs::read_to_string(&path) {
+    read_note(&note_in(dir))
+}
+
+fn read_note(path: &Path) -> Result<Option<BodiesAway>, StoreError> {
+    let read = match fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text).map(Some).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
-    read.map_err(|error| StoreError::file("reading", &path, error))
+    read.map_err(|error| StoreError::file("reading", path, error))
 }
 
 /// Whether the folder and the configuration say the same. A folder without a note says nothing.
@@ -222,8 +233,8 @@ pub(super) fn noted(dir: &Path) -> Result<Option<BodiesAway>, StoreError> {
 pub fn bodies_agree(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
     match (wanted, noted(dir)?) {
         (_, None) => Ok(()),
-        (Some(wanted), Some(noted)) if wanted.bodies == noted.bodies => Ok(()),
-        (_, Some(_)) if has_nothing_there(dir) => Ok(()),
+        (Some(wanted), Some(noted)) if wanted.is_at(&noted) => Ok(()),
+        (_, Some(noted)) if !noted.has_begun && has_nothing_there(dir) => Ok(()),
         (_, Some(noted)) => Err(StoreError::BodiesMoved {
             dir: dir.to_owned(),
             bodies: noted.bodies,
@@ -246,23 +257,53 @@ pub(super) fn bind(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreE
     let noted = noted(dir)?;
     let Some(wanted) = wanted else {
         return match noted {
-            Some(_) => forget(dir),
+            Some(_) => lay_aside(dir),
             None => Ok(()),
         };
     };
-    let noted = noted.filter(|noted| noted.bodies == wanted.bodies);
-    let mark = noted.map(|noted| noted.mark);
+    let has_begun = noted
+        .as_ref()
+        .is_some_and(|noted| noted.has_begun && noted.is_at(wanted));
+    let before = match noted {
+        None => read_note(&aside_in(dir))?,
+        noted => noted,
+    };
+    // A store has one mark, wherever its bucket is: what it has marked it takes for its own again.
+    let mark = before.map(|before| before.mark);
     let mark = mark.filter(|mark| !mark.is_empty());
     let wanted = BodiesAway {
         mark: mark.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        has_begun,
         ..wanted.clone()
     };
     wanted.note(dir)
 }
 
-fn forget(dir: &Path) -> Result<(), StoreError> {
+/// Notes, before the first body is put there, that the bucket is not to be exchanged any more.
+///
+/// # Errors
+/// Every error of the file system.
+pub(super) fn begins(dir: &Path) -> Result<(), StoreError> {
+    match noted(dir)? {
+        Some(noted) if !noted.has_begun => {
+            let begun = BodiesAway {
+                has_begun: true,
+                ..noted
+            };
+            begun.note(dir)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn aside_in(dir: &Path) -> PathBuf {
+    dir.join("bodies.toml.before")
+}
+
+/// Keeps the note of a bucket in which nothing is, for its mark.
+fn lay_aside(dir: &Path) -> Result<(), StoreError> {
     let path = note_in(dir);
-    fs::remove_file(&path).map_err(|error| StoreError::file("deleting", &path, error))?;
+    fs::rename(&path, aside_in(dir)).map_err(|error| StoreError::file("renaming", &path, error))?;
     fsync(dir)
 }
 

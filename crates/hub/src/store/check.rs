@@ -226,7 +226,8 @@ impl Checked {
 
     /// Whether the bucket is this store's. Of another one nothing is judged: what is missing there is not lost, and what is there is another hub's.
     fn knows(&mut self, bucket: &Bucket, clips: &Path) -> Result<bool, StoreError> {
-        self.is_bucket_anothers = match bucket.whose()? {
+        let whose = bucket.whose()?;
+        self.is_bucket_anothers = match whose {
             Whose::Own => false,
             Whose::Nobodys => bodies::are_any_away(clips),
             Whose::Others => true,
@@ -241,7 +242,7 @@ impl Checked {
                 OTHER_BUCKET,
             );
         }
-        Ok(!self.is_bucket_anothers)
+        Ok(whose == Whose::Own)
     }
 
     /// Checks a row, and the files that it names.
@@ -429,6 +430,9 @@ impl Checked {
         };
         if let Some(kept) = kept {
             let files = BodyFiles::of(bodies, private, clip_id, kept.kind, kept.sha256());
+            if self.is_bucket_anothers && !files.body.exists() {
+                return Ok(());
+            }
             let found = self.hash(&files)?;
             let body = files.place();
             if !kept.is_as(found.as_ref()) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::bodies::{Bodies, BodiesError};
+use super::bodies::{self, Bodies, BodiesError};
 use super::bucket::{Bucket, MOST_CARRIED};
 use super::envelopes::BodyFiles;
 use super::private;
@@ -90,6 +90,8 @@ pub(super) struct Moves {
     is_busy: bool,
     /// The bucket has answered, and is the right one.
     is_proven: bool,
+    /// The note says that bodies were on their way.
+    has_begun: bool,
     fresh: VecDeque<ClipId>,
     /// The last clip that was looked at, while all rows are gone through.
     search: Option<ClipId>,
@@ -248,7 +250,7 @@ impl Store {
         if self.in_transaction {
             return Ok(());
         }
-        self.empty_carried(mono)?;
+        self.empty_carried(mono);
         let mover = self.moves.mover.as_ref();
         if let Some(done) = mover.and_then(|mover| mover.done.try_recv().ok()) {
             self.moves.is_busy = false;
@@ -260,6 +262,11 @@ impl Store {
         let Some(task) = self.next_task(mono)? else {
             return Ok(());
         };
+        if !self.moves.has_begun && matches!(task, Task::Put(..)) {
+            let dir = self.clips.parent().unwrap_or(&self.clips);
+            bodies::begins(dir)?;
+            self.moves.has_begun = true;
+        }
         if let Some(mover) = &self.moves.mover {
             self.moves.is_busy = mover.tasks.try_send(task).is_ok();
         }
@@ -267,14 +274,18 @@ impl Store {
     }
 
     /// Overwrites what was carried away a minute ago, once nobody can be listening to it.
-    fn empty_carried(&mut self, mono: Mono) -> Result<(), StoreError> {
-        while let Some((due, file)) = self.moves.emptied.front()
-            && *due <= mono
-        {
-            private::wipe(file)?;
-            self.moves.emptied.pop_front();
+    fn empty_carried(&mut self, mono: Mono) {
+        while let Some((due, file)) = self.moves.emptied.pop_front() {
+            if due > mono {
+                self.moves.emptied.push_front((due, file));
+                break;
+            }
+            if let Err(error) = private::wipe(&file) {
+                complaints::note("the bodies' store", &error.to_string());
+                let due = Mono(mono.0 + EMPTIED_AFTER_MS);
+                self.moves.emptied.push_back((due, file));
+            }
         }
-        Ok(())
     }
 
     /// Deletions first, but after one that failed.
@@ -283,9 +294,10 @@ impl Store {
             return Ok(Some(Task::Look));
         }
         let is_a_bodys_turn = std::mem::take(&mut self.moves.is_a_bodys_turn);
-        let mut leaving = self.moves.leaving.iter();
+        let leaving = self.moves.leaving.iter();
         if !is_a_bodys_turn
-            && let Some((clip_id, _)) = leaving.find(|(_, leaving)| leaving.due <= mono)
+            && let Some((clip_id, leaving)) = leaving.min_by_key(|(_, leaving)| leaving.due)
+            && leaving.due <= mono
         {
             return Ok(Some(Task::Delete(clip_id.clone())));
         }
@@ -321,9 +333,13 @@ impl Store {
 
     /// The next body that the bucket did not take before.
     fn refused_before(&mut self, mono: Mono) -> Result<Option<Task>, StoreError> {
-        let due = |refused: &Refused| refused.due <= mono;
-        let mut refused = self.moves.refused.iter();
-        while let Some(clip_id) = refused.find(|(_, one)| due(one)).map(|(id, _)| id.clone()) {
+        loop {
+            let refused = self.moves.refused.iter();
+            let next = refused.min_by_key(|(_, refused)| refused.due);
+            let Some((clip_id, _)) = next.filter(|(_, refused)| refused.due <= mono) else {
+                return Ok(None);
+            };
+            let clip_id = clip_id.clone();
             if let Some(known) = rows::known(&self.db, &clip_id)?
                 && let Some(files) = self.may_be_carried(&known)
             {
@@ -331,9 +347,7 @@ impl Store {
             }
             // It was taken back, or is to wait.
             self.moves.refused.remove(&clip_id);
-            refused = self.moves.refused.iter();
         }
-        Ok(None)
     }
 
     /// A body that counts and lies in the folder, its envelope apart. One that may still make room for another stays.
@@ -352,13 +366,15 @@ impl Store {
     fn carried(&mut self, mono: Mono, (task, result): Done) -> Result<(), StoreError> {
         match (task, result) {
             (Task::Put(clip_id, files), Ok(())) => {
+                self.moves.pause_ms = 0;
                 self.moves.refused.remove(&clip_id);
                 self.is_away(mono, &clip_id, &files)
             }
             (Task::Put(clip_id, _), Err(NotDone::Bucket(fault))) => {
                 self.moves.rest(mono, &fault);
                 let due = Mono(mono.0 + LONGEST_PAUSE_MS);
-                match self.moves.refused.len() < MOST_FRESH {
+                let refused = &self.moves.refused;
+                match refused.len() < MOST_FRESH || refused.contains_key(&clip_id) {
                     true => drop(self.moves.refused.insert(clip_id, Refused { due, fault })),
                     false => self.moves.search_again_at = Mono(0),
                 }
@@ -374,23 +390,25 @@ impl Store {
                 }
                 Ok(())
             }
-            (Task::Delete(clip_id), Ok(())) => match self.moves.leaving.get_mut(&clip_id) {
-                Some(leaving) if !leaving.is_second => {
-                    *leaving = Leaving {
-                        due: Mono(mono.0 + SECOND_MS),
-                        is_second: true,
-                        fault: None,
-                    };
-                    Ok(())
+            (Task::Delete(clip_id), Ok(())) => {
+                self.moves.pause_ms = 0;
+                match self.moves.leaving.get_mut(&clip_id) {
+                    Some(leaving) if !leaving.is_second => {
+                        *leaving = Leaving {
+                            due: Mono(mono.0 + SECOND_MS),
+                            is_second: true,
+                            fault: None,
+                        };
+                        Ok(())
+                    }
+                    _ => {
+                        self.moves.leaving.remove(&clip_id);
+                        self.private.has_left(&clip_id)
+                    }
                 }
-                _ => {
-                    self.moves.leaving.remove(&clip_id);
-                    self.private.has_left(&clip_id)
-                }
-            },
+            }
             (Task::Look, Ok(())) => {
                 self.moves.is_proven = true;
-                self.moves.pause_ms = 0;
                 self.moves.fault = None;
                 Ok(())
             }
