@@ -2,6 +2,7 @@
 //!
 //! Owns: the sentence of each fault, and what kind of fault it is. Never does: show a value that was to be written, or a password.
 
+use booth_host::causes;
 use booth_host::tls::refusal;
 use rusqlite::ErrorCode;
 
@@ -100,26 +101,19 @@ impl Error {
                 Self::Tls { what, remedy }
             }
             None if error.is_closed() || is_of_the_connection(error) => {
-                Self::Away(with_causes(error))
+                Self::Away(causes::told(error))
             }
             None => Self::Postgres {
                 code: "client".to_owned(),
-                message: with_causes(error),
+                message: causes::told(error),
             },
         }
     }
 }
 
-/// The error, what it was caused by, and so on.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
-}
-
 /// What a failed handshake means, and what to do.
 fn handshake(error: &::postgres::Error) -> (String, &'static str) {
-    let refused = causes(error).find_map(|error| {
+    let refused = causes::of(error).find_map(|error| {
         // An error of the connection holds that of TLS, and does not name it as its cause.
         let inner = error
             .downcast_ref::<std::io::Error>()
@@ -134,7 +128,7 @@ fn handshake(error: &::postgres::Error) -> (String, &'static str) {
              of that certificate into [store] database",
         ),
         None => (
-            with_causes(error),
+            causes::told(error),
             "set ssl = on in the server's postgresql.conf, with a certificate; where nobody else is on that network, end [store] database with \
              ?sslmode=disable",
         ),
@@ -143,17 +137,8 @@ fn handshake(error: &::postgres::Error) -> (String, &'static str) {
 
 /// Whether the cause is one of the connection's.
 fn is_of_the_connection(error: &::postgres::Error) -> bool {
-    causes(error).any(|error| error.is::<std::io::Error>())
+    causes::of(error).any(|error| error.is::<std::io::Error>())
         || error.to_string().starts_with("error connecting")
-}
-
-/// The error with everything that it was caused by.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    causes(error).fold(String::new(), |said, error| match error.to_string() {
-        text if said.is_empty() => text,
-        text if said.contains(&text) => said,
-        text => format!("{said}: {text}"),
-    })
 }
 
 /// A row that may be missing.

@@ -244,8 +244,6 @@ impl HubStore {
             key_id: self.bodies_key_id.clone()?,
             secret_file: self.bodies_secret_file.clone()?,
             in_clear: self.bodies_in_clear,
-            mark: String::new(),
-            has_begun: false,
         })
     }
 

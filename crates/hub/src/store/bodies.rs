@@ -44,12 +44,18 @@ pub struct BodiesAway {
     /// Another machine may be spoken to without TLS.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_clear: bool,
+}
+
+/// What the store's folder says of its bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Note {
     /// What this store's bucket is marked with, so that no other one is taken for it; the hub chooses it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub mark: String,
+    mark: String,
     /// A body was on its way there: something may be there although no note beside a clip says so.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_begun: bool,
+    has_begun: bool,
+    /// Where it is, and how the hub reaches it.
+    reached: BodiesAway,
 }
 
 /// The bucket does not do its work.
@@ -190,15 +196,13 @@ impl BodiesAway {
         }
         faults
     }
+}
 
-    /// Leaves the note in a folder, durably: every program finds the secret by it, wherever it was started.
-    fn note(&self, dir: &Path) -> Result<(), StoreError> {
+impl Note {
+    /// Leaves it in a folder, durably.
+    fn leave(&self, dir: &Path) -> Result<(), StoreError> {
         let path = note_in(dir);
-        let mut noted = self.clone();
-        if let Ok(absolute) = std::path::absolute(&self.secret_file) {
-            noted.secret_file = absolute;
-        }
-        toml::to_string(&noted)
+        toml::to_string(self)
             .map_err(io::Error::other)
             .and_then(|text| plain_file::replace_private(&path, text.as_bytes()))
             .map_err(|error| StoreError::file("writing", &path, error))
@@ -213,11 +217,11 @@ fn note_in(dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// A note that cannot be read.
-pub(super) fn noted(dir: &Path) -> Result<Option<BodiesAway>, StoreError> {
+pub(super) fn noted(dir: &Path) -> Result<Option<Note>, StoreError> {
     read_note(&note_in(dir))
 }
 
-fn read_note(path: &Path) -> Result<Option<BodiesAway>, StoreError> {
+fn read_note(path: &Path) -> Result<Option<Note>, StoreError> {
     let read = match fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text).map(Some).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -231,13 +235,17 @@ fn read_note(path: &Path) -> Result<Option<BodiesAway>, StoreError> {
 /// # Errors
 /// [`StoreError::BodiesMoved`], and a note that cannot be read.
 pub fn bodies_agree(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
-    match (wanted, noted(dir)?) {
+    agree(dir, wanted, noted(dir)?.as_ref())
+}
+
+fn agree(dir: &Path, wanted: Option<&BodiesAway>, noted: Option<&Note>) -> Result<(), StoreError> {
+    match (wanted, noted) {
         (_, None) => Ok(()),
-        (Some(wanted), Some(noted)) if wanted.is_at(&noted) => Ok(()),
+        (Some(wanted), Some(noted)) if wanted.is_at(&noted.reached) => Ok(()),
         (_, Some(noted)) if !noted.has_begun && has_nothing_there(dir) => Ok(()),
         (_, Some(noted)) => Err(StoreError::BodiesMoved {
             dir: dir.to_owned(),
-            bodies: noted.bodies,
+            bodies: noted.reached.bodies.clone(),
         }),
     }
 }
@@ -253,30 +261,34 @@ fn has_nothing_there(dir: &Path) -> bool {
 /// # Errors
 /// [`StoreError::BodiesMoved`], and every error of the file system.
 pub(super) fn bind(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreError> {
-    bodies_agree(dir, wanted)?;
     let noted = noted(dir)?;
+    agree(dir, wanted, noted.as_ref())?;
     let Some(wanted) = wanted else {
         return match noted {
             Some(_) => lay_aside(dir),
             None => Ok(()),
         };
     };
-    let has_begun = noted
-        .as_ref()
-        .is_some_and(|noted| noted.has_begun && noted.is_at(wanted));
-    let before = match noted {
+    let before = match &noted {
         None => read_note(&aside_in(dir))?,
-        noted => noted,
+        noted => (*noted).clone(),
     };
-    // A store has one mark, wherever its bucket is: what it has marked it takes for its own again.
-    let mark = before.map(|before| before.mark);
-    let mark = mark.filter(|mark| !mark.is_empty());
-    let wanted = BodiesAway {
-        mark: mark.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-        has_begun,
-        ..wanted.clone()
+    let mut note = Note {
+        // A store has one mark, wherever its bucket is: what it has marked it takes for its own again.
+        mark: before.map_or_else(|| uuid::Uuid::new_v4().to_string(), |before| before.mark),
+        has_begun: noted
+            .as_ref()
+            .is_some_and(|noted| noted.has_begun && noted.reached.is_at(wanted)),
+        reached: wanted.clone(),
     };
-    wanted.note(dir)
+    // Every program finds the secret by it, wherever it was started.
+    if let Ok(absolute) = std::path::absolute(&wanted.secret_file) {
+        note.reached.secret_file = absolute;
+    }
+    match noted == Some(note.clone()) {
+        true => Ok(()),
+        false => note.leave(dir),
+    }
 }
 
 /// Notes, before the first body is put there, that the bucket is not to be exchanged any more.
@@ -285,13 +297,11 @@ pub(super) fn bind(dir: &Path, wanted: Option<&BodiesAway>) -> Result<(), StoreE
 /// Every error of the file system.
 pub(super) fn begins(dir: &Path) -> Result<(), StoreError> {
     match noted(dir)? {
-        Some(noted) if !noted.has_begun => {
-            let begun = BodiesAway {
-                has_begun: true,
-                ..noted
-            };
-            begun.note(dir)
+        Some(noted) if !noted.has_begun => Note {
+            has_begun: true,
+            ..noted
         }
+        .leave(dir),
         _ => Ok(()),
     }
 }
@@ -324,7 +334,7 @@ pub(super) fn refuse(dir: &Path, instead: &'static str) -> Result<(), StoreError
     match noted(dir)? {
         None => Ok(()),
         Some(noted) => Err(StoreError::BodiesElsewhere {
-            bodies: noted.bodies,
+            bodies: noted.reached.bodies,
             instead,
         }),
     }
@@ -352,7 +362,7 @@ impl Bodies {
     /// The same.
     pub(super) fn reached(dir: &Path, own: Option<&BodiesAway>) -> Result<Self, StoreError> {
         let bucket = match noted(dir)? {
-            Some(noted) => Some(Bucket::open(own.unwrap_or(&noted), &noted.mark)?),
+            Some(noted) => Some(Bucket::open(own.unwrap_or(&noted.reached), &noted.mark)?),
             None => None,
         };
         Ok(Self {

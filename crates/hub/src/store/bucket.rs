@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use super::bodies::{self, BodiesAway, BodiesError, folder_of};
 use booth_contract::ClipId;
 use booth_contract::time::Mono;
-use booth_host::{clock, crew, password, tls};
+use booth_host::{causes, clock, crew, password, tls};
 
 /// How long a thread waits for an answer, and for a whole body of up to 16 MB.
 #[cfg(not(test))]
@@ -114,13 +114,33 @@ impl Bucket {
         let deadlines = Deadlines::usual();
         let place = away.bodies.trim_end_matches('/').to_owned();
         let prefix = away.bucket_and_prefix().map(|(_, prefix)| prefix);
-        let prefix = prefix.unwrap_or_default();
-        Self::with(
-            Self::client(away, deadlines),
+        let system = |why: std::io::Error| BodiesError::Away {
+            place: place.clone(),
+            why: why.to_string(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        crew::lend("bodies", move || {
+            // It is over when the sender is dropped.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })
+        .map_err(system)?;
+        Ok(Arc::new(Self {
+            store: Self::client(away, deadlines),
+            prefix: Key::from(prefix.unwrap_or_default()),
+            mark: mark.to_owned(),
             place,
-            (prefix, mark),
+            handle,
+            _stop: stop,
+            fault: Mutex::new(None),
+            told_of_versions: AtomicBool::new(false),
             deadlines,
-        )
+        }))
     }
 
     /// # Errors
@@ -168,41 +188,6 @@ impl Bucket {
             .build()
             .map_err(|why| setting("bodies", why.to_string()))?;
         Ok(Arc::new(store))
-    }
-
-    fn with(
-        store: Result<Arc<dyn ObjectStore>, BodiesError>,
-        place: String,
-        (prefix, mark): (&str, &str),
-        deadlines: Deadlines,
-    ) -> Result<Arc<Self>, BodiesError> {
-        let system = |why: std::io::Error| BodiesError::Away {
-            place: place.clone(),
-            why: why.to_string(),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(system)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        crew::lend("bodies", move || {
-            // It is over when the sender is dropped.
-            let _ = runtime.block_on(stopped);
-            runtime.shutdown_background();
-        })
-        .map_err(system)?;
-        Ok(Arc::new(Self {
-            store,
-            prefix: Key::from(prefix),
-            mark: mark.to_owned(),
-            place,
-            handle,
-            _stop: stop,
-            fault: Mutex::new(None),
-            told_of_versions: AtomicBool::new(false),
-            deadlines,
-        }))
     }
 
     /// The bucket and the prefix, for sentences.
@@ -306,7 +291,8 @@ impl Bucket {
         match self.whose()? {
             Whose::Own => Ok(()),
             Whose::Others => Err(BodiesError::Setting(format!(
-                "bodies: {} is the bucket of another hub's store (its object {MARK} says so): name a prefix of this hub's own; or, where the store's folder was restored without its bodies.toml, put that back",
+                "bodies: {} is the bucket of another hub's store (its object {MARK} says so): name a prefix of this hub's own; or, where the store's folder \
+                 was restored without its bodies.toml, put that back",
                 self.place
             ))),
             Whose::Nobodys if bodies::are_any_away(clips) => Err(BodiesError::Setting(format!(
@@ -515,16 +501,8 @@ impl From<Error> for Asked {
 
 /// An error of the crate with its causes, without line ends.
 fn in_one_line(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        cause = next.source();
-    }
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = causes::told(error);
+    let line = told.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(400).collect()
 }
 

@@ -316,9 +316,8 @@ impl Store {
         };
         let known = rows::known_after(&self.db, &last, LOOKED_AT)?;
         for known in &known {
-            let is_refused = self.moves.refused.contains_key(&known.clip_id);
-            if let Some(files) = self.may_be_carried(known)
-                && !is_refused
+            if !self.moves.refused.contains_key(&known.clip_id)
+                && let Some(files) = self.may_be_carried(known)
             {
                 self.moves.search = Some(known.clip_id.clone());
                 return Ok(Some(Task::Put(known.clip_id.clone(), files)));
@@ -374,9 +373,10 @@ impl Store {
                 self.moves.rest(mono, &fault);
                 let due = Mono(mono.0 + LONGEST_PAUSE_MS);
                 let refused = &self.moves.refused;
-                match refused.len() < MOST_FRESH || refused.contains_key(&clip_id) {
-                    true => drop(self.moves.refused.insert(clip_id, Refused { due, fault })),
-                    false => self.moves.search_again_at = Mono(0),
+                if refused.len() < MOST_FRESH || refused.contains_key(&clip_id) {
+                    self.moves.refused.insert(clip_id, Refused { due, fault });
+                } else {
+                    self.moves.search_again_at = Mono(0);
                 }
                 Ok(())
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use booth_contract::time::Mono;
-use booth_host::{clock, password, tls};
+use booth_host::{causes, clock, password, tls};
 use openidconnect::core::{
     CoreAuthenticationFlow, CoreClient, CoreGenderClaim, CoreProviderMetadata,
 };
@@ -257,15 +257,9 @@ impl Provider {
 }
 
 /// The whole chain of reasons.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(why) = source {
-        told.push_str(": ");
-        told.push_str(&why.to_string());
-        source = why.source();
-    }
-    told
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let reasons: Vec<String> = causes::of(error).map(ToString::to_string).collect();
+    reasons.join(": ")
 }
 
 /// The claims of a token that was checked.

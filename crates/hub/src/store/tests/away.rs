@@ -66,8 +66,6 @@ pub(super) fn of(dir: &Path) -> Option<BodiesAway> {
         key_id: "hub".into(),
         secret_file,
         in_clear: false,
-        mark: String::new(),
-        has_begun: false,
     })
 }
 
@@ -114,8 +112,6 @@ fn away_at(server: &SmallS3, dir: &Path) -> BodiesAway {
         key_id: "hub".into(),
         secret_file,
         in_clear: false,
-        mark: String::new(),
-        has_begun: false,
     }
 }
 
@@ -768,8 +764,6 @@ fn an_address_that_cannot_work_is_refused_with_what_to_write() {
         key_id: "hub".into(),
         secret_file: "secret".into(),
         in_clear: false,
-        mark: String::new(),
-        has_begun: false,
     };
     let faults = |bodies: &str, endpoint: &str, in_clear: bool| {
         let away = BodiesAway {
