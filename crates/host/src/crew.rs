@@ -194,10 +194,22 @@ fn spawn(
 }
 
 /// Does blocking work beside this task. A panic is returned for the caller to judge.
+///
+/// There are more than a hundred kinds of such work. What the runtime needs to carry one of them out is compiled once, for a box.
 pub async fn aside<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Death> {
+    let answer = boxed_aside(name, Box::new(move || Box::new(work()))).await?;
+    Ok(*answer.downcast().expect("the work answers with a T"))
+}
+
+type Answer = Box<dyn Any + Send>;
+
+async fn boxed_aside(
+    name: &str,
+    work: Box<dyn FnOnce() -> Answer + Send>,
+) -> Result<Answer, Death> {
     let name = name.to_owned();
     let done = tokio::task::spawn_blocking(move || catch_unwind(AssertUnwindSafe(work)));
     match done.await {
