@@ -184,13 +184,13 @@ compare: ## the gateway beside arecord, ffmpeg, Mosquitto's bridge and RabbitMQ'
 
 simulate: ## whole booths in virtual time with faults: SEEDS=1000, SEEDS=17..20, or SEED=17 told step by step
 	$(needs)
-	cargo build --example simulate
+	cargo build --profile test --example simulate
 	target/debug/examples/simulate $(if $(SEED),--trace $(SEED),$(SEEDS))
 
 torture: ## the long campaigns on release binaries: MINUTES=90 at most, PERCENT=1 for a look, CAMPAIGNS="crash-states drain"; goes on where it was
 	$(needs)
 	cargo build --release --bins
-	cargo build --example torture
+	cargo build --profile test --example torture
 	target/debug/examples/torture --minutes $(MINUTES) --percent $(PERCENT) $(CAMPAIGNS)
 
 floods: ## one booth floods the hub with each kind of message, a minute each (FLOOD_S=60): what do the others notice? in a release build

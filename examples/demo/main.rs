@@ -210,17 +210,20 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
         &arguments.language,
     )?;
     visit::ready(stage, &socket)?;
-    let asked = campaign::square(&arguments.language);
-    shows(stage, &format!("{city}{}/", arguments.language), asked)?;
-    steps.done(&format!(
-        "citizens read the question, and can answer it from home, on {city}{}/",
-        arguments.language
-    ));
+    let citizens_read = || -> Result<(), Fault> {
+        let page = format!("{city}{}/", arguments.language);
+        shows(stage, &page, campaign::square(&arguments.language))?;
+        steps.done(&format!(
+            "citizens read the question, and can answer it from home, on {page}"
+        ));
+        Ok(())
+    };
     steps.next(&format!(
         "what the booth's screen shows: http://127.0.0.1:{screen_port}/"
     ));
 
     let Some(pulse) = pulse else {
+        citizens_read()?;
         return keyboard(stage, &socket, &pages);
     };
     let screen = Screen::watch(screen_port).map_err(|error| format!("the screen: {error}"))?;
@@ -236,6 +239,8 @@ fn show(arguments: &Arguments, stage: &Stage, card: &Mutex<Option<Pulse>>) -> Re
     };
     let said = visitor.speaks_and_is_heard()?;
     sealed::open(stage, &programs, &said.clip)?;
+    // The page may be up to a quarter of a minute behind, and whoever looks at this for the first time waits for a clip.
+    citizens_read()?;
     visitor.votes()?;
     steps.done(&format!(
         "listen, and look at the vote, on {pages}; the booths are on {pages}operations"

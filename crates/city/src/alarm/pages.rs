@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::get;
 use booth_database::{Connection, OptionalExtension};
 use jiff::Timestamp;
 use maud::html;
@@ -20,7 +20,7 @@ use crate::web::{Fault, staff_page, token_field};
 pub(crate) fn routes() -> Router<Arc<City>> {
     Router::new()
         .route("/desk/alarms", get(show_all))
-        .route("/desk/alarm/{id}", get(show).post(take_on))
+        .route("/desk/alarm/{id}", get(show).merge(post(take_on)))
 }
 
 struct Shown {

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use booth_audio::Portrait;
 use booth_contract::ClipId;
 use booth_host::clock;
@@ -51,7 +51,7 @@ pub(crate) fn routes() -> Router<Arc<City>> {
         .route("/desk/next", get(go_on))
         .route("/desk/reject", post(reject_many))
         .route("/desk/undo", post(undo))
-        .route("/desk/message/{id}", get(show_message).post(decide))
+        .route("/desk/message/{id}", get(show_message).merge(post(decide)))
         .route("/desk/message/{id}/sound.opus", get(hear))
         .route("/desk/message/{id}/written.txt", get(read))
         .route(

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use booth_contract::MediaHash;
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
@@ -46,9 +46,9 @@ const PROMPTS: [&str; 8] = [
 
 pub(crate) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/editor", get(all).post(new))
-        .route("/editor/{id}", get(form).post(save))
-        .route("/editor/{id}/file", get(file).post(save_file))
+        .route("/editor", get(all).merge(post(new)))
+        .route("/editor/{id}", get(form).merge(post(save)))
+        .route("/editor/{id}/file", get(file).merge(post(save_file)))
         .route("/editor/{id}/publish", post(publish_now))
         .route("/editor/{id}/prompts", post(make_prompts))
         .route("/editor/{id}/progress", get(progress))

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
 use booth_host::clock;
 use gateway_core::prompt::Language;
 use gateway_core::session::{Lamp, Phase};
@@ -27,7 +27,7 @@ use crate::web::{Fault, sound, staff_page_with, token_field};
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/editor/{id}/preview", get(visit).post(act))
+        .route("/editor/{id}/preview", get(visit).merge(post(act)))
         .route("/editor/voice/{language}/{name}", get(word))
         .route("/editor/preview.js", get(script))
 }

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::get;
 use booth_contract::time::rfc3339;
 use booth_database::{Connection, OptionalExtension, params};
 use booth_host::clock;
@@ -35,9 +35,12 @@ type Texts = BTreeMap<String, String>;
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/editor/{id}/public", get(form).post(save))
-        .route("/editor/{id}/public/{question}", get(question).post(reply))
-        .route("/editor/idea/{idea}", get(idea).post(to_vote))
+        .route("/editor/{id}/public", get(form).merge(post(save)))
+        .route(
+            "/editor/{id}/public/{question}",
+            get(question).merge(post(reply)),
+        )
+        .route("/editor/idea/{idea}", get(idea).merge(post(to_vote)))
 }
 
 /// What is known of a campaign.

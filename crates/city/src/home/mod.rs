@@ -21,10 +21,11 @@ mod workshop;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
-use axum::routing::{get, post};
+use axum::routing::MethodRouter;
 use booth_contract::time::Mono;
 
 use crate::City;
@@ -98,7 +99,7 @@ pub(crate) fn routes() -> Router<Arc<City>> {
     Router::new()
         .route(
             "/{lang}/answer/{campaign}/{question}",
-            get(answer::page).post(answer::sent),
+            get(answer::page).merge(post(answer::sent)),
         )
         .route(
             "/{lang}/answer/{campaign}/{question}/draft/{name}",
@@ -106,7 +107,7 @@ pub(crate) fn routes() -> Router<Arc<City>> {
         )
         .route(
             "/{lang}/withdraw",
-            get(withdraw::page).post(withdraw::typed),
+            get(withdraw::page).merge(post(withdraw::typed)),
         )
         .route("/answer.js", file("text/javascript; charset=utf-8", SCRIPT))
         .route("/answer.css", file("text/css; charset=utf-8", STYLE))
@@ -118,17 +119,14 @@ pub(crate) fn routes() -> Router<Arc<City>> {
 pub(crate) fn staff_routes() -> Router<Arc<City>> {
     Router::new().route("/workshop", get(workshop::list)).route(
         "/workshop/{campaign}/{question}",
-        post(workshop::entered).get(workshop::page),
+        post(workshop::entered).merge(get(workshop::page)),
     )
 }
 
 const SCRIPT: &str = include_str!("answer.js");
 const STYLE: &str = include_str!("answer.css");
 
-fn file<S: Clone + Send + Sync + 'static>(
-    kind: &'static str,
-    text: &'static str,
-) -> axum::routing::MethodRouter<S> {
+fn file(kind: &'static str, text: &'static str) -> MethodRouter<Arc<City>> {
     get(move || async move {
         let headers = [
             (header::CONTENT_TYPE, kind),

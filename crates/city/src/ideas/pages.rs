@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use booth_database::{Connection, params};
 use booth_host::clock;
 use maud::{Markup, html};
@@ -26,8 +26,8 @@ type Fields = Vec<(String, String)>;
 /// The pages for staff.
 pub(crate) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/ideas", get(show_all).post(make))
-        .route("/ideas/{id}", get(show).post(change))
+        .route("/ideas", get(show_all).merge(post(make)))
+        .route("/ideas/{id}", get(show).merge(post(change)))
         .route("/ideas/{id}/messages", post(take_in))
         .route("/ideas/{id}/out", post(take_out))
 }

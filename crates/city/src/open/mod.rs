@@ -19,11 +19,11 @@ mod tests;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::web::get;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use crate::City;
 use crate::sentence;

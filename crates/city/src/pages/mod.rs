@@ -29,12 +29,12 @@ mod voice;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use maud::Markup;

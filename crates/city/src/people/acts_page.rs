@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::web::get;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Html;
-use axum::routing::get;
 use maud::html;
 use serde::Deserialize;
 

@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -24,7 +24,7 @@ use crate::words::Sentence;
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/people", get(everybody).post(add))
+        .route("/people", get(everybody).merge(post(add)))
         .route("/people/{id}", get(one))
         .route("/people/{id}/roles", post(roles))
         .route("/people/{id}/languages", post(languages))

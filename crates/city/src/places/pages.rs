@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use maud::{Markup, html};
 
 use super::network::{self, Doubt};
@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Router<Arc<City>> {
         .route("/places/move", post(move_booth))
         .route("/places/number", post(prepare))
         .route("/places/number/{number}/remove", post(forget))
-        .route("/places/placement/{id}", get(one).post(change))
+        .route("/places/placement/{id}", get(one).merge(post(change)))
         .route("/places/placement/{id}/remove", post(remove))
         .route("/places/placement/{id}/still", post(still_there))
         .route(

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ use crate::words::Sentence;
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/reports", get(list).post(make))
+        .route("/reports", get(list).merge(post(make)))
         .route("/reports/print.css", get(style))
         .route("/reports/{id}", get(page))
         .route("/reports/{id}/print", get(print))

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use booth_contract::AlertId;
 use booth_contract::time::rfc3339;
 use booth_database::{Connection, params};

@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::extract::{Form, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Extension, RequestExt, Router};
 use booth_contract::time::Mono;
 use booth_host::clock;
@@ -65,7 +65,7 @@ impl LoginLimits {
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/login", get(form).post(typed))
+        .route("/login", get(form).merge(post(typed)))
         .route("/logout", post(logout))
 }
 

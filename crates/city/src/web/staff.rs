@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::web::get;
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::City;

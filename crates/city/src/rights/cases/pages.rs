@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -24,8 +24,8 @@ use crate::words::Sentence;
 
 pub(in crate::rights) fn routes() -> Router<Arc<City>> {
     Router::new()
-        .route("/rights", get(cases).post(open))
-        .route("/rights/{case}", get(case).post(elsewhere))
+        .route("/rights", get(cases).merge(post(open)))
+        .route("/rights/{case}", get(case).merge(post(elsewhere)))
         .route("/rights/{case}/close", post(close))
         .route("/rights/{case}/message/{id}", get(message))
         .route("/rights/{case}/sound/{id}", get(heard))
