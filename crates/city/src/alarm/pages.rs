@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -14,7 +13,7 @@ use maud::html;
 
 use crate::City;
 use crate::people::{Person, Right};
-use crate::web::{Fault, staff_page, token_field};
+use crate::web::{Fault, get, post, staff_page, token_field};
 
 /// The pages for staff.
 pub(crate) fn routes() -> Router<Arc<City>> {

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -30,7 +29,7 @@ use crate::people::{Person, Right};
 use crate::sentence;
 use crate::store::CityError;
 use crate::transcribe;
-use crate::web::{Fault, sound as sound_over_http};
+use crate::web::{Fault, get, post, sound as sound_over_http};
 use crate::words::Sentence;
 
 /// The pages for staff.

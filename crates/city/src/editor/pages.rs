@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -27,7 +26,7 @@ use crate::centre::{Checked, Remark, Saying};
 use crate::people::{Person, Right};
 use crate::sentence;
 use crate::store::CityError;
-use crate::web::{Fault, sound, staff_page, token_field};
+use crate::web::{Fault, get, post, sound, staff_page, token_field};
 use crate::words::Sentence;
 
 /// Largest form with recordings, bytes.

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, header};
@@ -23,7 +22,7 @@ use super::preview::{self, Deed, Heard, News, Sound, Visit};
 use super::voice;
 use crate::City;
 use crate::people::{Person, Right};
-use crate::web::{Fault, sound, staff_page_with, token_field};
+use crate::web::{Fault, get, post, sound, staff_page_with, token_field};
 
 pub(super) fn routes() -> Router<Arc<City>> {
     Router::new()

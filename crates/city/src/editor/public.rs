@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -24,7 +23,7 @@ use crate::people::{Person, Right};
 use crate::places::placement;
 use crate::sentence;
 use crate::store::{Act, CityError};
-use crate::web::{Fault, token_field};
+use crate::web::{Fault, get, post, token_field};
 
 /// The phases of a campaign, in their order.
 const PHASES: [&str; 4] = ["open", "processing", "vote", "decided"];

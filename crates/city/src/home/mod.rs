@@ -21,7 +21,6 @@ mod workshop;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -30,6 +29,7 @@ use booth_contract::time::Mono;
 
 use crate::City;
 use crate::limits::{Limits, one_visitor};
+use crate::web::{get, post};
 
 /// Answers of one visitor whose browser did the work: a family, a class that shares an address, and one more each minute.
 const OF_ONE: (u32, u64) = (12, 60_000);

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -16,7 +15,7 @@ use super::{Idea, LONGEST_BODY, LONGEST_TITLE, Texts};
 use crate::City;
 use crate::people::{Person, Right};
 use crate::store::{Act, CityError};
-use crate::web::{Fault, staff_page, token_field, value};
+use crate::web::{Fault, get, post, staff_page, token_field, value};
 
 /// Messages that an idea's page offers to take in.
 const MOST_OFFERED: usize = 100;

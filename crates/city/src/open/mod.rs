@@ -19,7 +19,6 @@ mod tests;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::web::get;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -28,7 +27,7 @@ use axum::response::{IntoResponse, Response};
 use crate::City;
 use crate::sentence;
 use crate::store::CityError;
-use crate::web::Fault;
+use crate::web::{Fault, get};
 
 /// One file of the open data.
 pub(crate) struct File {

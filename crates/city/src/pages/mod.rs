@@ -29,7 +29,6 @@ mod voice;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -40,7 +39,7 @@ use flate2::write::GzEncoder;
 use maud::Markup;
 
 use crate::City;
-use crate::web::{Citizen, Fault, door, style};
+use crate::web::{Citizen, Fault, door, get, post, style};
 pub(crate) use picture::Pictures;
 use picture::{Picture, Ready};
 pub(crate) use voice::segment;

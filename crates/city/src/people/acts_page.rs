@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::get;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Html;
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use super::{Person, Right};
 use crate::City;
 use crate::store::{acts_before, check_acts};
-use crate::web::{Fault, staff_page};
+use crate::web::{Fault, get, staff_page};
 
 /// Acts on one page.
 const PER_PAGE: u32 = 100;

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
@@ -19,7 +18,7 @@ use super::{Person, Right, Role, changes, passwords};
 use crate::City;
 use crate::sentence;
 use crate::store::CityError;
-use crate::web::{Fault, see_other, staff_page, token_field};
+use crate::web::{Fault, get, post, see_other, staff_page, token_field};
 use crate::words::Sentence;
 
 pub(super) fn routes() -> Router<Arc<City>> {

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::StatusCode;
@@ -21,7 +20,7 @@ use crate::editor::fields::Fields;
 use crate::people::{Person, Right};
 use crate::sentence;
 use crate::store::{Act, Actor, CityError};
-use crate::web::{Fault, staff_page, token_field};
+use crate::web::{Fault, get, post, staff_page, token_field};
 
 pub(crate) fn routes() -> Router<Arc<City>> {
     Router::new()

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::{StatusCode, header};
@@ -19,7 +18,7 @@ use crate::City;
 use crate::pages::texts;
 use crate::people::{Person, Right};
 use crate::store::CityError;
-use crate::web::{Fault, see_other, staff_page, token_field};
+use crate::web::{Fault, get, post, see_other, staff_page, token_field};
 use crate::words::Sentence;
 
 pub(super) fn routes() -> Router<Arc<City>> {

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
@@ -22,7 +21,7 @@ use crate::City;
 use crate::people::{Person, Right};
 use crate::sentence;
 use crate::store::{Act, CityError};
-use crate::web::{Fault, staff_page, token_field, value};
+use crate::web::{Fault, get, post, staff_page, token_field, value};
 
 /// Alerts that are over and shown.
 const SHOWN_OVER: i64 = 100;

@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::extract::{Form, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -27,6 +26,7 @@ use crate::people::sessions::{self, Secret};
 use crate::people::{Here, Person, accounts, passwords};
 use crate::sentence;
 use crate::store::{Act, Actor, CityError};
+use crate::web::{get, post};
 
 /// How often somebody may try to log in.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::get;
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
@@ -12,6 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::City;
 use crate::people::{Here, Person, Right};
+use crate::web::get;
 
 /// The pages that have a place in the navigation: text, address, right.
 const PLACES: [(&str, &str, Right); 11] = [

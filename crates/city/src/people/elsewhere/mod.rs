@@ -18,7 +18,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::web::get;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -41,7 +40,7 @@ use crate::limits::{Limits, one_visitor};
 use crate::sentence;
 use crate::store::{Act, Actor, CityError};
 use crate::web::peer::visitor;
-use crate::web::{self, Fault, see_other};
+use crate::web::{self, Fault, get, see_other};
 use config::LoginConfig;
 use provider::{Known, Provider};
 

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::{get, post};
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -19,7 +18,7 @@ use crate::City;
 use crate::people::{Person, Right};
 use crate::sentence;
 use crate::store::CityError;
-use crate::web::{Fault, see_other, sound, staff_page, token_field};
+use crate::web::{Fault, get, post, see_other, sound, staff_page, token_field};
 use crate::words::Sentence;
 
 pub(in crate::rights) fn routes() -> Router<Arc<City>> {

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::web::get;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Html;
@@ -15,7 +14,7 @@ use booth_host::clock;
 use super::{Class, what_is_due, what_was_deleted};
 use crate::City;
 use crate::people::{Person, Right};
-use crate::web::{Fault, staff_page};
+use crate::web::{Fault, get, staff_page};
 
 /// Rows of what was deleted.
 const MOST: u32 = 400;
