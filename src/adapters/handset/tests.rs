@@ -8,9 +8,10 @@ use std::sync::mpsc;
 /// they stop the watch.
 struct Script {
     edges: Vec<(u64, Line, bool)>,
-    /// What a scan finds until `key_until`.
+    /// What a scan finds until `key_until`, and until a late thread has seen it [`SEEN`] times.
     key: Closed,
     key_until: Mono,
+    scans: u32,
     /// How many more times edges are waited for after the script.
     turns_left: u32,
     refused: Vec<String>,
@@ -23,13 +24,24 @@ struct Script {
     switched: Arc<Mutex<Vec<(OutLine, bool)>>>,
 }
 
+/// Scans that find a key: enough for any debouncing, however far apart they come.
+const SEEN: u32 = 20;
+
+impl Script {
+    /// Whether the key is still down. A thread that never scans is not waited for.
+    fn is_down(&self, now: Mono) -> bool {
+        let is_awaited = self.key != Closed::default() && self.scans < SEEN;
+        now < self.key_until || (is_awaited && now < self.key_until + Duration::from_secs(60))
+    }
+}
+
 impl Lines for Script {
     fn wait(&mut self, _: Duration, _: &Wake) -> Result<Edges, LinesError> {
         let now = clock::mono();
         if self.fails && self.edges.is_empty() {
             return Err("the lines are gone".into());
         }
-        if now >= self.key_until {
+        if !self.is_down(now) {
             // Even for a late thread, the panel is asked about times after the last edge.
             self.turns_left = self.turns_left.saturating_sub(1);
             std::thread::sleep(Duration::from_millis(10));
@@ -47,10 +59,11 @@ impl Lines for Script {
     }
 
     fn scan(&mut self) -> Result<Closed, LinesError> {
-        match clock::mono() < self.key_until {
-            true => Ok(self.key),
-            false => Ok(Closed::default()),
+        if !self.is_down(clock::mono()) {
+            return Ok(Closed::default());
         }
+        self.scans += 1;
+        Ok(self.key)
     }
 
     fn switch(&mut self, which: OutLine, on: bool) -> Result<(), LinesError> {
@@ -80,6 +93,7 @@ fn booth(edges: &[(u64, Line, bool)]) -> Booth {
             edges: edges.to_vec(),
             key: Closed::default(),
             key_until: clock::mono() + Duration::from_millis(100),
+            scans: 0,
             turns_left: 10,
             refused: Vec::new(),
             later: None,

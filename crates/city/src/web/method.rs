@@ -14,16 +14,12 @@ use axum::routing::{self, MethodRouter};
 use crate::City;
 
 /// The address answers GET (and HEAD) by this handler; see [`routing::get`].
-pub(crate) fn get<T: 'static>(
-    handler: impl Handler<T, Arc<City>> + Sync,
-) -> MethodRouter<Arc<City>> {
+pub(crate) fn get<T: 'static>(handler: impl Handler<T, Arc<City>>) -> MethodRouter<Arc<City>> {
     routing::get(Boxed::new(handler))
 }
 
 /// The address answers POST by this handler; see [`routing::post`].
-pub(crate) fn post<T: 'static>(
-    handler: impl Handler<T, Arc<City>> + Sync,
-) -> MethodRouter<Arc<City>> {
+pub(crate) fn post<T: 'static>(handler: impl Handler<T, Arc<City>>) -> MethodRouter<Arc<City>> {
     routing::post(Boxed::new(handler))
 }
 
@@ -33,7 +29,7 @@ type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 struct Boxed(Arc<dyn Fn(Request, Arc<City>) -> Answer + Send + Sync>);
 
 impl Boxed {
-    fn new<T: 'static>(handler: impl Handler<T, Arc<City>> + Sync) -> Self {
+    fn new<T: 'static>(handler: impl Handler<T, Arc<City>>) -> Self {
         Self(Arc::new(move |request, city| {
             Box::pin(handler.clone().call(request, city))
         }))
