@@ -1,5 +1,6 @@
 //! `[bell]`, `[service]` and `[selftest]` of booth.toml.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -93,12 +94,23 @@ const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=8;
 const ALWAYS_EMERGENCY: &str = "112";
 
 /// How a technician makes himself known to the booth.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct Service {
     /// Digits that make the booth speak of itself; empty means that only the service button does.
     pub code: String,
+    /// The folder in which the disks of USB readers appear, each under its own name.
+    pub usb_disks: PathBuf,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            code: String::new(),
+            usb_disks: "/dev/booth-usb".into(),
+        }
+    }
 }
 
 impl Service {

@@ -179,7 +179,7 @@ impl Slip {
     }
 }
 
-fn left_file(file: &SpoolFile, why: String) -> LeftFile {
+pub(super) fn left_file(file: &SpoolFile, why: String) -> LeftFile {
     LeftFile {
         file: None,
         path: file.path.display().to_string(),

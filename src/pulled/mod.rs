@@ -2,13 +2,14 @@
 //!
 //! Owns: what may be named (a device, a partition, an image, a folder), where on it the spool is looked for, and what is said of it: [`device`]
 //! reads a card's bytes, [`file_system`] the ext4 on it, [`journal`] what a power cut left in its journal, [`found`] looks for spools and at every clip,
-//! [`told`] says what is there, [`export`] copies it out, [`load`] gives each message to whoever sends it. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
+//! [`told`] says what is there, [`export`] copies it out, [`load`] gives each message to whoever sends it, [`hand_over`] takes all of them into another spool. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
 //! mount anything, open a sealed body, or need root where the file may be read.
 
 mod device;
 mod export;
 mod file_system;
 mod found;
+mod hand_over;
 mod journal;
 mod load;
 mod told;
@@ -16,8 +17,11 @@ mod told;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 pub use export::{ExportError, Exported, export};
 pub use found::{Finding, Found, Spools, Totals};
+pub use hand_over::{HandOverError, Handed, HandedOver, hand_over};
 pub use load::{Load, NotRead, Parcel, Slip};
 pub(crate) use told::counted;
 pub use told::{json, sentences};
@@ -83,6 +87,23 @@ pub enum PulledError {
 }
 
 impl PulledError {
+    /// Whether what cannot be read is a booth's card, and not something else that was plugged in.
+    pub(crate) fn is_of_a_booths_card(&self) -> bool {
+        match self {
+            Self::DamagedFileSystem { .. } => true,
+            // A reader without a card in it.
+            Self::Unreadable { source, .. } => {
+                source.raw_os_error() != Some(Errno::NOMEDIUM.raw_os_error())
+            }
+            Self::Missing(_)
+            | Self::Forbidden(_)
+            | Self::Strange(_)
+            | Self::NoFileSystem { .. }
+            | Self::NoSpool(_)
+            | Self::Export(_) => false,
+        }
+    }
+
     fn opening(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {

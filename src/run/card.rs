@@ -82,6 +82,13 @@ impl Gateway {
         self.booth.delivery.keep(offer, held);
     }
 
+    /// Offers a clip of nobody who is here, as old as the wall clock says.
+    pub(super) fn offer_aged(&mut self, now: Mono, clip: &KeptClip) {
+        let wall_ms = self.machine.wall().as_millisecond();
+        let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
+        self.offer(now, clip, Duration::from_millis(age), false);
+    }
+
     /// What delivery has to know of a clip whose citizen ended so long ago.
     pub(super) fn offer_of(&self, now: Mono, clip: &KeptClip, age: Duration) -> Offer {
         let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
@@ -173,10 +180,8 @@ impl Gateway {
         self.booth.delivery.spool_opened();
         self.booth.quarantine.found(spool.notes());
         self.spool = Some(spool.clone());
-        let wall_ms = self.machine.wall().as_millisecond();
         for clip in spool.clips() {
-            let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
-            self.offer(now, &clip, Duration::from_millis(age), false);
+            self.offer_aged(now, &clip);
         }
         for kept in spool.withdrawals() {
             self.offer_withdrawal(now, kept);

@@ -174,6 +174,8 @@ impl Gateway {
             keeper: workers.keeper,
             reader: workers.reader,
             reading: None,
+            old_cards: workers.old_cards,
+            old_card: None,
             measured: Measured::default(),
             handset: workers.handset,
             view: workers.view,

@@ -17,6 +17,7 @@ mod home_assistant;
 mod keeper;
 mod link;
 mod machine;
+mod old_card;
 mod orders;
 mod post;
 mod reader;
@@ -64,6 +65,7 @@ use gateway_core::health::Works;
 use gateway_core::session::{Key, PlayId, Session, TakeId};
 pub use keeper::{Fix, Keeper, KeeperCommand, KeeperEvent, LOOK, NotClosed};
 pub use machine::{About, Machine, ThisMachine};
+pub use old_card::{OldCardEvent, OldCardFault, TakeOver};
 pub use post::{Post, post};
 pub use reader::{Measured, ReadCommand, ReadEvent, Reader, certificate_file, read_message};
 pub use reports::Speaker;
@@ -91,6 +93,8 @@ pub enum Happening {
     Keeper(KeeperEvent),
     /// The reader has read something.
     Reader(ReadEvent),
+    /// An old card in a USB reader was read further.
+    OldCard(OldCardEvent),
     /// The sound card's mixer was set.
     Mixer(Applied),
     /// An update has moved on.
@@ -112,6 +116,8 @@ pub struct Workers {
     pub keeper: Post<KeeperCommand>,
     /// The reader.
     pub reader: Post<ReadCommand>,
+    /// The thread that reads old cards, where there is a spool.
+    pub old_cards: Option<Post<TakeOver>>,
     /// The handset's thread, where it has lines to drive.
     pub handset: Option<Post<HandsetCommand>>,
     /// The connection, where a broker is configured.
@@ -163,6 +169,9 @@ pub struct Gateway {
     reader: Post<ReadCommand>,
     /// The message of a clip that is being read; one at a time, in delivery's order.
     reading: Option<u64>,
+    old_cards: Option<Post<TakeOver>>,
+    /// An old card is being taken over.
+    old_card: Option<old_card::Reading>,
     /// What the machine said of itself last.
     measured: Measured,
     handset: Option<Post<HandsetCommand>>,
@@ -297,6 +306,7 @@ impl Gateway {
             Happening::Mqtt(event) => self.mqtt_event(now, event),
             Happening::Keeper(event) => self.keeper_event(now, event),
             Happening::Reader(event) => self.read(now, event),
+            Happening::OldCard(event) => self.old_card_event(now, event),
             Happening::Mixer(Applied { faults, notes }) => {
                 self.booth.evidence.mixer = logged(&faults);
                 logged(&notes);

@@ -63,6 +63,11 @@ impl Gateway {
                 );
                 self.say(now, ServiceNews::Card(said));
             }
+            ServiceAsk::TakeOver => self.take_over(now),
+            // What reads an old card has the spool, too.
+            ServiceAsk::CloseCard if self.old_card.is_some() => {
+                self.say(now, ServiceNews::Card(words(&[Word::NotSafe])));
+            }
             ServiceAsk::CloseCard => {
                 self.awaited_test = None;
                 self.booth.not_saved();
@@ -78,7 +83,7 @@ impl Gateway {
         }
     }
 
-    fn say(&mut self, now: Mono, news: ServiceNews) {
+    pub(super) fn say(&mut self, now: Mono, news: ServiceNews) {
         let (ServiceNews::Report(said) | ServiceNews::Outcome(said) | ServiceNews::Card(said)) =
             &news;
         let language = Language::of(&self.config.session.language);

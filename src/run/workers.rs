@@ -15,6 +15,7 @@ use super::centre_card::CentreCard;
 use super::connections::Choice;
 use super::ended::{RunError, setup};
 use super::keeper::{Keeper, KeeperCommand, KeeperEvent};
+use super::old_card::{self, TakeOver};
 use super::post::{Post, post};
 use super::reader::{ReadCommand, Reader, load_prompts};
 use super::reports::Speaker;
@@ -189,6 +190,10 @@ impl Starter<'_> {
             earpiece,
             keeper,
             reader,
+            old_cards: match self.is_set_up {
+                true => Some(start_old_cards(config, &reporter)?),
+                false => None,
+            },
             handset,
             mqtt,
             speaker,
@@ -318,6 +323,15 @@ fn start_reader(
     let report = reporter.of(Happening::Reader);
     thread("reader", move || reader.run(&alive, &commands, report))?;
     Ok(post)
+}
+
+/// Reads an old card in a USB reader. Nobody watches it: a reader that hangs is no fault of the booth.
+fn start_old_cards(config: &Config, reporter: &Reporter) -> Result<Post<TakeOver>, RunError> {
+    let (sender, orders) = post(1);
+    let readers = config.service.usb_disks.clone();
+    let report = reporter.of(Happening::OldCard);
+    thread("old-card", move || old_card::run(&readers, &orders, report))?;
+    Ok(sender)
 }
 
 type HandsetStarted = (

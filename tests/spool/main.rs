@@ -12,6 +12,7 @@ mod power_cuts;
 mod quarantine;
 mod sealed;
 mod second_chance;
+mod taken_over;
 mod times;
 mod versions;
 mod votes;

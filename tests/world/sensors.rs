@@ -141,6 +141,7 @@ impl Booth {
             earpiece,
             keeper,
             reader: reads,
+            old_cards: None,
             handset: Some(handset),
             mic_levels: Arc::default(),
             view: Arc::default(),

@@ -200,7 +200,7 @@ pub enum ServiceNews {
     Report(Vec<Prompt>),
     /// What became of the test message; after it, the booth waits for keys.
     Outcome(Vec<Prompt>),
-    /// The card may be taken out, or may not.
+    /// What became of a key that was dialled: the card may be taken out, or may not; how far the reading of an old one is.
     Card(Vec<Prompt>),
 }
 
@@ -223,6 +223,8 @@ pub enum ServiceAsk {
     MayNotClose,
     /// The booth stands at the place with this number; say so: [`ServiceNews::Card`].
     Place(u32),
+    /// Take over the messages of the card in the USB reader, and say how far that is: [`ServiceNews::Card`].
+    TakeOver,
     /// The technician is gone.
     Left,
 }

@@ -101,6 +101,11 @@ pub fn minutes(minutes: u64, language: Language) -> Vec<Word> {
     said
 }
 
+/// So many messages, as a number alone.
+pub fn messages_counted(count: u64, language: Language) -> Vec<Word> {
+    number::words(count, Gender::Common, language)
+}
+
 /// A name letter by letter; characters that no id may contain are left out.
 pub fn spelled(id: &str) -> Vec<Word> {
     let known = id.chars().filter_map(Word::of_char);

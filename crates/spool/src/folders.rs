@@ -23,6 +23,8 @@ const BALLAST_FILE: &str = "ballast";
 const MOST_RESTS: u32 = 720;
 /// New version of a clip file, before it takes the old one's name.
 const REWRITTEN_FILE: &str = "rewritten";
+/// A clip file of another card, before it has its own name.
+const TAKEN_FILE: &str = "taken";
 
 /// The folders of one spool and the disk they are on.
 pub(crate) struct Folders {
@@ -96,6 +98,7 @@ impl Folders {
             .and_then(|file| file.len())
             .is_ok_and(|bytes| bytes > 0 && bytes == ballast_bytes);
         folders.has_ballast.store(is_whole, Ordering::Relaxed);
+        folders.drop_unnamed();
         Ok(folders)
     }
 
@@ -198,15 +201,40 @@ impl Folders {
     /// Replaces a clip's file in `folder` by one with these bytes, durably, and overwrites the old one; a power cut leaves either
     /// the old file or the new one.
     pub(crate) fn rewrite_clip(&self, folder: &Path, id: Uuid, bytes: &[u8]) -> io::Result<()> {
-        publish(self.disk.as_ref(), &self.root, REWRITTEN_FILE, bytes)?;
-        let from = self.root.join(REWRITTEN_FILE);
-        let path = self.clip(folder, id);
-        let old = self.hold(&path);
-        self.disk.rename(&from, &path)?;
-        self.disk.sync_folder(folder)?;
-        self.disk.sync_folder(&self.root)?;
+        let old = self.hold(&self.clip(folder, id));
+        self.name_clip(REWRITTEN_FILE, folder, id, bytes)?;
         erase(old);
         Ok(())
+    }
+
+    /// Makes a clip's file with these bytes, durably; a power cut leaves all of it or nothing. One at a time.
+    pub(crate) fn place_clip(&self, id: Uuid, bytes: &[u8]) -> io::Result<()> {
+        self.name_clip(TAKEN_FILE, &self.clips, id, bytes)
+    }
+
+    fn name_clip(&self, first: &str, folder: &Path, id: Uuid, bytes: &[u8]) -> io::Result<()> {
+        publish(self.disk.as_ref(), &self.root, first, bytes)?;
+        let path = self.clip(folder, id);
+        self.disk.rename(&self.root.join(first), &path)?;
+        self.disk.sync_folder(folder)?;
+        self.disk.sync_folder(&self.root)
+    }
+
+    /// Removes what a power cut kept from getting its name: the clip it was written for is where it was before.
+    fn drop_unnamed(&self) {
+        let listed = self.disk.list(&self.root).unwrap_or_default();
+        for file in listed {
+            let first = file.name.strip_suffix(".tmp").unwrap_or(&file.name);
+            if file.is_folder || ![REWRITTEN_FILE, TAKEN_FILE].contains(&first) {
+                continue;
+            }
+            let path = self.root.join(&file.name);
+            let held = self.hold(&path);
+            match self.disk.unlink(&path) {
+                Ok(()) => erase(held),
+                Err(error) => log::warn!("{} could not be removed: {error}", path.display()),
+            }
+        }
     }
 
     /// Opens a clip's file whose name is about to be removed, for [`erase`]; `None` if the card does not give the file.

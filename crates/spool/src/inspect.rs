@@ -153,6 +153,11 @@ pub struct WholeClip {
 }
 
 impl WholeClip {
+    /// The file, byte for byte as it lies on the card.
+    pub fn file(&self) -> &[u8] {
+        &self.file
+    }
+
     /// The manifest, byte for byte as it is sent.
     pub fn manifest(&self) -> &[u8] {
         &self.file[self.manifest.clone()]

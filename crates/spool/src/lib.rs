@@ -31,6 +31,7 @@ mod release;
 mod settle;
 mod survey;
 mod take;
+mod taken_over;
 mod times;
 mod vote;
 mod withdrawals;
@@ -56,6 +57,7 @@ pub use clip_file::{NewClip, StartFacts};
 pub use error::{Refusal, SpoolError};
 pub use release::Released;
 pub use settle::Mended;
+pub use taken_over::TakenOver;
 pub use withdrawals::{KeptWithdrawal, MOST_WITHDRAWALS};
 pub use writer::ClipWriter;
 

@@ -116,6 +116,7 @@ const KEYS: &[(&str, Shown, &[&str])] = {
         ("health", Whole, &["interval_s"]),
         ("bell", Whole, &["cadence_ms", "rings", "at", "quiet"]),
         ("service", Never, &["code"]),
+        ("service", Whole, &["usb_disks"]),
         ("selftest", Whole, &["tone", "at"]),
         ("update", IfRight, &["keys"]),
         ("update", Whole, &["allow", "state"]),

@@ -153,6 +153,14 @@ macro_rules! words {
             PressFive = "press_five", "Dial five to say where this booth stands.", "Tryk fem for at sige, hvor boksen står.";
             PlaceIntro = "place_intro", "Dial the number of the place, and then wait.", "Tast stedets nummer, og vent så.";
             PlaceNoted = "place_noted", "The centre is told that this booth stands at place number:", "Centralen får at vide, at boksen står på sted nummer:";
+            OldCardBegins = "old_card_begins", "The old card is being read. That may take some minutes.", "Det gamle kort læses. Det kan tage nogle minutter.";
+            OldCardSoFar = "old_card_so_far", "Messages taken over so far:", "Beskeder overtaget indtil nu:";
+            OldCardRead = "old_card_read", "The old card has been read. Messages taken over:", "Det gamle kort er læst. Beskeder overtaget:";
+            OldCardLeft = "old_card_left", "Some things on it could not be read. Keep the old card, and bring it to the centre.", "Noget på det kunne ikke læses. Behold det gamle kort, og aflever det til centralen.";
+            OldCardOut = "old_card_out", "The reader may be taken out.", "Læseren kan tages ud.";
+            OldCardNone = "old_card_none", "No old card is found in the reader. Plug it in, and dial seven again.", "Der er ikke noget gammelt kort i læseren. Sæt det i, og tryk syv igen.";
+            OldCardUnreadable = "old_card_unreadable", "The old card cannot be read. Do not format it, and bring it to the centre.", "Det gamle kort kan ikke læses. Formatér det ikke, og aflever det til centralen.";
+            OldCardNoRoom = "old_card_no_room", "The card of this booth takes no more. Wait until its messages are sent, and dial seven again.", "Boksens eget kort tager ikke mere. Vent, til dets beskeder er sendt, og tryk syv igen.";
             CloseNeedsCase = "close_needs_case", "To take the card out, open the case or use the service button.", "For at tage kortet ud skal kabinettet åbnes, eller knappen i det bruges.";
             SafeToRemove = "safe_to_remove", "Safe to remove. Switch the power off and take the card.", "Kortet kan tages ud. Sluk for strømmen, og tag kortet.";
             NotSafe = "not_safe", "The card is not closed yet. Wait.", "Kortet er ikke lukket endnu. Vent.";

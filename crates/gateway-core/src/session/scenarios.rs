@@ -278,6 +278,7 @@ impl Booth {
                     ServiceAsk::OfferNine
                     | ServiceAsk::CloseCard
                     | ServiceAsk::MayNotClose
+                    | ServiceAsk::TakeOver
                     | ServiceAsk::Place(_) => self.input(Input::Service(ServiceNews::Card(said))),
                     ServiceAsk::Sent | ServiceAsk::Left => {}
                 }

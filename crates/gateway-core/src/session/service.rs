@@ -138,6 +138,12 @@ impl Session {
                 self.state = State::Service(Service::Place { number: 0, until });
                 self.play(now, vec![Prompt::Word(Word::PlaceIntro)], out);
             }
+            (Service::Report | Service::Waiting, Key::Digit(7)) => {
+                self.stop_play(out);
+                self.quiet_since = now;
+                self.state = State::Service(Service::Waiting);
+                out.push(Command::Service(ServiceAsk::TakeOver));
+            }
             (_, Key::Digit(9)) => {
                 self.stop_play(out);
                 self.quiet_since = now;
