@@ -3,14 +3,18 @@
 //! Owns: which files are handed over, and what is said of those that are not. Never does: change the card, or hand over the booth's own one. What is
 //! handed over is durable before it is told; a card that is pulled out meanwhile is read again, and nothing comes twice.
 
+use std::path::Path;
+
+use booth_contract::export::LeftFile;
 use booth_contract::{CardId, Withdrawal, reading};
 use booth_spool::inspect::{self, Looked, SpoolFile};
 use booth_spool::{KeptClip, KeptWithdrawal, Spool, SpoolError, TakenOver};
 
 use super::found::{self, Place};
 use super::{PulledError, load};
-use booth_contract::export::LeftFile;
-use std::path::Path;
+
+/// Largest file that is taken for a message: an hour at 64 kbit/s has 29 MB. The gateway holds it twice for a moment.
+const MOST_BYTES: u64 = 40 << 20;
 
 /// Something that is on the booth's own card now.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,22 +101,25 @@ impl HandedOver {
         spool: &Spool,
         hand: &mut dyn FnMut(Handed),
     ) -> Result<(), HandOverError> {
-        let (id, bytes) = match (file.id, looked) {
-            (_, Looked::Nothing) => return Ok(()),
-            (Some(id), Looked::Whole(whole)) => (id, whole.file().to_vec()),
-            (Some(id), Looked::Unfinished(_)) => match inspect::raw(&*place.source, file) {
-                Ok(bytes) => (id, bytes),
-                Err(error) => {
-                    self.leave(file, found::left(&Looked::NotGiven(error)));
-                    return Ok(());
-                }
-            },
-            (_, looked) => {
-                self.leave(file, found::left(&looked));
-                return Ok(());
-            }
+        let Some(id) = file.id.filter(|_| file.bytes <= MOST_BYTES) else {
+            let why = match looked {
+                Looked::Nothing => return Ok(()),
+                Looked::Whole(_) | Looked::Unfinished(_) => "it is too large for a message".into(),
+                looked => found::left(&looked),
+            };
+            self.leave(file, why);
+            return Ok(());
         };
-        match spool.take_over(id, &bytes)? {
+        let taken = match looked {
+            Looked::Nothing => return Ok(()),
+            Looked::Whole(whole) => spool.take_over(id, whole.file())?,
+            Looked::Unfinished(_) => match inspect::raw(&*place.source, file) {
+                Ok(bytes) => spool.take_over(id, &bytes)?,
+                Err(error) => TakenOver::Left(found::left(&Looked::NotGiven(error))),
+            },
+            looked => TakenOver::Left(found::left(&looked)),
+        };
+        match taken {
             TakenOver::Kept(clip) => {
                 self.clips += 1;
                 hand(Handed::Clip(clip));

@@ -5,6 +5,7 @@ mod early_lamp;
 mod image_data;
 mod image_locks;
 mod networks;
+mod old_card;
 mod provision;
 mod pulled;
 mod update;
