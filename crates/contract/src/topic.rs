@@ -21,7 +21,7 @@ pub const RESERVED_IDS: [&str; 7] = [
 ];
 
 /// Kinds of `event/{kind}` that booths publish, including those of earlier and later versions (contract §3).
-pub const EVENT_KINDS: [&str; 22] = [
+pub const EVENT_KINDS: [&str; 23] = [
     "boot",
     "card_cloned",
     "card_closed",
@@ -35,6 +35,7 @@ pub const EVENT_KINDS: [&str; 22] = [
     "hook_taught",
     "hung_up",
     "lifted",
+    "old_card",
     "placed",
     "selftest",
     "service",

@@ -16,7 +16,7 @@ const EVENTS_AT_ONCE: i64 = 50;
 /// Most kinds of events kept of one booth.
 const MAX_KINDS_PER_BOOTH: usize = 64;
 /// Kinds of events that are never deleted to make room for another kind.
-const LASTING_EVENTS: [&str; 10] = [
+const LASTING_EVENTS: [&str; 11] = [
     "boot",
     "card_cloned",
     "card_closed",
@@ -24,6 +24,7 @@ const LASTING_EVENTS: [&str; 10] = [
     "clock_step",
     "data_partition_repaired",
     "hardware_changed",
+    "old_card",
     "tamper",
     "update",
     "worker_died",

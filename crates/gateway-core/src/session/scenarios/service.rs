@@ -293,3 +293,35 @@ fn an_emergency_number_ends_a_technicians_visit_too() {
     assert_eq!(booth.state(), "goodbye");
     assert_eq!(booth.asked.last(), Some(&ServiceAsk::Left));
 }
+
+#[test]
+fn seven_asks_for_an_old_card_once_each_time_and_news_of_it_reach_only_a_technician() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.press(Key::Digit(7));
+    assert!(booth.asked.is_empty(), "a citizen's seven is none");
+    booth.hang_up();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.press(Key::Digit(7));
+    // The report ends with it, and no test message is asked for.
+    booth.seconds(6);
+    assert_eq!(booth.tests_begun(), 0);
+    booth.press(Key::Digit(7));
+    let asked = booth
+        .asked
+        .iter()
+        .filter(|ask| **ask == ServiceAsk::TakeOver);
+    assert_eq!(asked.count(), 2);
+    let news = ServiceNews::Card(vec![Prompt::Thanks]);
+    booth.input(Input::Service(news.clone()));
+    assert_eq!(booth.played(&Prompt::Thanks), 1);
+    booth.hang_up();
+    booth.lift();
+    booth.input(Input::Service(news));
+    assert_eq!(
+        booth.played(&Prompt::Thanks),
+        1,
+        "a citizen hears nothing of it"
+    );
+}
