@@ -365,3 +365,22 @@ fn the_other_cards_files_are_what_a_look_at_it_finds() {
     };
     assert_eq!(whole.file(), bytes);
 }
+
+#[test]
+fn a_message_that_claims_a_number_of_this_card_takes_none() {
+    let copied = ModelDisk::new();
+    let (spool, _) = open(&copied);
+    record(&spool, 1);
+    let copy = copied.snapshot();
+    let forged = {
+        let (spool, _) = open(&copy);
+        let clips = (0..5).map(|_| record(&spool, 1));
+        let last = clips.last().unwrap();
+        let id: Uuid = last.clip_id.parse().unwrap();
+        let files = files_of(&copy);
+        files.into_iter().find(|(of, _)| *of == id).unwrap()
+    };
+    let taken = spool.take_over(forged.0, &forged.1).unwrap();
+    assert!(matches!(taken, TakenOver::Left(_)), "{taken:?}");
+    assert_eq!(record(&spool, 1).clip_no, 2);
+}

@@ -38,6 +38,9 @@ impl Spool {
 
 impl Inner {
     fn take_over(&self, id: Uuid, bytes: &[u8]) -> Result<TakenOver, SpoolError> {
+        if self.has_file(id)? {
+            return Ok(TakenOver::Here);
+        }
         match read(bytes, id) {
             Found::CutOff(cut) if cut.has_stranded || cut.clip_no.is_some() => {
                 return Ok(TakenOver::Left(format!(
@@ -45,12 +48,18 @@ impl Inner {
                     cut.valid_to
                 )));
             }
+            // Numbers of this card are given here alone.
+            Found::Finished(manifest, _) if manifest.card_id == self.identity.card_id => {
+                return Ok(TakenOver::Left(
+                    "it says that it is of this booth's own card, which does not have it".into(),
+                ));
+            }
             Found::Finished(..) | Found::CutOff(_) => {}
             Found::Discarded | Found::Empty => return Ok(TakenOver::Nothing),
             Found::Damaged(_, _, why) | Found::Unreadable(why) => return Ok(TakenOver::Left(why)),
         }
         self.settle_all();
-        // Until the clip has its number, nobody else may write a file of this name.
+        // One at a time: two might write the same file.
         let mut numbering = locked(&self.numbering);
         if self.has_file(id)? {
             return Ok(TakenOver::Here);
