@@ -74,6 +74,10 @@ impl Inner {
             let path = self.folders.clip(&self.folders.clips, id);
             let error = SpoolError::io("writing", path, error);
             self.note_trouble(Some(&error));
+            // It may have its name already, and only the folder refused to be synced.
+            if self.unlink(id).is_err() {
+                numbering.push(unread(id));
+            }
             return Err(error);
         }
         match self.read_late(id, false, None, &mut numbering) {
@@ -81,11 +85,7 @@ impl Inner {
             Ok(None) => Ok(TakenOver::Nothing),
             Err(error) => {
                 self.note_trouble(Some(&error));
-                numbering.push(Unsettled::Unread {
-                    id,
-                    in_quarantine: false,
-                    known: None,
-                });
+                numbering.push(unread(id));
                 Err(error)
             }
         }
@@ -117,5 +117,14 @@ impl Inner {
             }
         }
         Ok(false)
+    }
+}
+
+/// The card is asked for the file later.
+fn unread(id: Uuid) -> Unsettled {
+    Unsettled::Unread {
+        id,
+        in_quarantine: false,
+        known: None,
     }
 }
