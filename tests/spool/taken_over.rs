@@ -288,10 +288,15 @@ fn a_card_without_room_takes_nothing_over_and_still_takes_what_is_spoken_here() 
     let pulled = Pulled::new();
     let disk = ModelDisk::new();
     disk.set_capacity(64 << 20);
-    let (spool, _) = open(&disk);
+    let reserve = 8 << 20;
+    let of = OpenFacts {
+        ledger: false,
+        reserve_bytes: reserve,
+        ..facts("boot-1")
+    };
+    let (spool, _) = open_with(&disk, of);
     let (id, bytes) = &pulled.files[0];
     let free = booth_spool::disk::Disk::free_bytes(&disk, Path::new("/")).unwrap();
-    let reserve = facts("boot-1").reserve_bytes;
     disk.set_used_by_others(free - reserve - bytes.len() as u64 + 1);
     let refused = spool.take_over(*id, bytes);
     assert!(
