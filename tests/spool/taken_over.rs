@@ -379,9 +379,8 @@ fn a_message_that_claims_a_number_of_this_card_takes_none() {
     let copy = copied.snapshot();
     let forged = {
         let (spool, _) = open(&copy);
-        let clips = (0..5).map(|_| record(&spool, 1));
-        let last = clips.last().unwrap();
-        let id: Uuid = last.clip_id.parse().unwrap();
+        let clips: Vec<KeptClip> = (0..5).map(|_| record(&spool, 1)).collect();
+        let id: Uuid = clips[4].clip_id.parse().unwrap();
         let files = files_of(&copy);
         files.into_iter().find(|(of, _)| *of == id).unwrap()
     };
