@@ -299,6 +299,18 @@ impl Opened {
         files.map(|file| file.bytes).sum()
     }
 
+    /// Takes the files out that are longer than this, so that they are not read.
+    pub(super) fn leave_larger(&mut self, most: u64) -> Vec<SpoolFile> {
+        let mut larger = Vec::new();
+        for place in &mut self.places {
+            let clips = std::mem::take(&mut place.contents.clips);
+            let (left, kept) = clips.into_iter().partition(|file| file.bytes > most);
+            place.contents.clips = kept;
+            larger.extend::<Vec<SpoolFile>>(left);
+        }
+        larger
+    }
+
     pub(super) fn places(&self) -> &[Place] {
         &self.places
     }

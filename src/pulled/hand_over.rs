@@ -8,13 +8,15 @@ use std::path::Path;
 use booth_contract::export::LeftFile;
 use booth_contract::{CardId, Withdrawal, reading};
 use booth_spool::inspect::{self, Looked, SpoolFile};
-use booth_spool::{KeptClip, KeptWithdrawal, Spool, SpoolError, TakenOver};
+use booth_spool::{KeptClip, KeptWithdrawal, MOST_WITHDRAWALS, Spool, SpoolError, TakenOver};
 
 use super::found::{self, Place};
 use super::{PulledError, load};
 
-/// Largest file that is taken for a message: an hour at 64 kbit/s has 29 MB. The gateway holds it twice for a moment.
-const MOST_BYTES: u64 = 40 << 20;
+/// Largest file that is taken for a message: an hour at 48 kbit/s has 22 MB. The gateway holds it twice for a moment.
+const MOST_BYTES: u64 = 24 << 20;
+/// Most withdrawals that wait on the booth's card when one more is taken over: citizens have the other half of the places.
+const MOST_WAITING: usize = MOST_WITHDRAWALS / 2;
 
 /// Something that is on the booth's own card now.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +30,8 @@ pub enum Handed {
 /// What came of it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct HandedOver {
-    /// The other card, where it says which one it is.
-    pub card_id: Option<CardId>,
+    /// The cards that say which ones they are.
+    pub cards: Vec<CardId>,
     /// How many clips were handed over.
     pub clips: usize,
     /// How many withdrawals.
@@ -52,66 +54,86 @@ pub enum HandOverError {
     /// This booth's card does not take it.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// It was told to stop.
+    #[error("it was stopped, because the booth's own card is to be closed; dial 7 again later")]
+    Stopped,
 }
 
-/// Hands every message and withdrawal of what is named over to `spool`. `hand` gets each of them when it is durable there; `tell` hears how many
-/// bytes of how many were looked at.
+/// Who hears of a hand-over.
+pub trait Hearer {
+    /// This is durable on the booth's card.
+    fn handed(&mut self, handed: Handed);
+    /// Called before each file, and may wait there; `false` ends the hand-over.
+    fn goes_on(&mut self) -> bool;
+}
+
+/// Hands every message and withdrawal of what is named over to `spool`.
 ///
 /// # Errors
 /// See [`HandOverError`]. What was handed over before stays.
 pub fn hand_over(
     named: &Path,
     spool: &Spool,
-    hand: &mut dyn FnMut(Handed),
-    tell: &mut dyn FnMut(u64, u64),
+    hearer: &mut dyn Hearer,
 ) -> Result<HandedOver, HandOverError> {
-    let opened = found::open(named)?;
-    let card_of = |place: &Place| {
-        place
-            .contents
-            .card
-            .as_ref()
-            .ok()
-            .map(|card| card.card_id.clone())
-    };
-    let mut done = HandedOver {
-        card_id: opened.places().iter().find_map(card_of),
-        ..HandedOver::default()
-    };
-    if done.card_id.as_ref() == Some(&spool.identity().card_id) {
-        return Err(HandOverError::Own);
+    let mut opened = found::open(named)?;
+    let mut done = HandedOver::default();
+    for place in opened.places() {
+        if let Ok(card) = &place.contents.card {
+            if card.card_id == spool.identity().card_id {
+                return Err(HandOverError::Own);
+            }
+            spool.learn_clocks(&card.clocks)?;
+            done.cards.push(card.card_id.clone());
+        }
     }
-    opened.walk::<HandOverError>(true, tell, &mut |place, _, file, looked| {
-        done.file(place, file, looked, spool, hand)
+    for file in opened.leave_larger(MOST_BYTES) {
+        done.leave(&file, "it is too large for a message".into());
+    }
+    opened.walk::<HandOverError>(true, &mut |_, _| {}, &mut |place, _, file, looked| {
+        if !hearer.goes_on() {
+            return Err(HandOverError::Stopped);
+        }
+        done.file(place, file, looked, spool, hearer)
     })?;
     for place in opened.places() {
         for file in &place.contents.withdrawals {
-            done.withdrawal(place, file, spool, hand)?;
+            if !hearer.goes_on() {
+                return Err(HandOverError::Stopped);
+            }
+            done.withdrawal(place, file, spool, hearer)?;
         }
     }
     Ok(done)
 }
 
 impl HandedOver {
+    /// The same with what came of another card.
+    pub fn and(mut self, other: Self) -> Self {
+        self.cards.extend(other.cards);
+        self.clips += other.clips;
+        self.withdrawals += other.withdrawals;
+        self.here += other.here;
+        self.left.extend(other.left);
+        self
+    }
+
     fn file(
         &mut self,
         place: &Place,
         file: &SpoolFile,
         looked: Looked,
         spool: &Spool,
-        hand: &mut dyn FnMut(Handed),
+        hearer: &mut dyn Hearer,
     ) -> Result<(), HandOverError> {
-        let Some(id) = file.id.filter(|_| file.bytes <= MOST_BYTES) else {
-            let why = match looked {
-                Looked::Nothing => return Ok(()),
-                Looked::Whole(_) | Looked::Unfinished(_) => "it is too large for a message".into(),
-                looked => found::left(&looked),
-            };
-            self.leave(file, why);
+        let Some(id) = file.id else {
+            if !matches!(looked, Looked::Nothing) {
+                self.leave(file, found::left(&looked));
+            }
             return Ok(());
         };
         let taken = match looked {
-            Looked::Nothing => return Ok(()),
+            Looked::Nothing => TakenOver::Nothing,
             Looked::Whole(whole) => spool.take_over(id, whole.file())?,
             Looked::Unfinished(_) => match inspect::raw(&*place.source, file) {
                 Ok(bytes) => spool.take_over(id, &bytes)?,
@@ -122,7 +144,7 @@ impl HandedOver {
         match taken {
             TakenOver::Kept(clip) => {
                 self.clips += 1;
-                hand(Handed::Clip(clip));
+                hearer.handed(Handed::Clip(clip));
             }
             TakenOver::Here => self.here += 1,
             TakenOver::Nothing => {}
@@ -136,36 +158,36 @@ impl HandedOver {
         place: &Place,
         file: &SpoolFile,
         spool: &Spool,
-        hand: &mut dyn FnMut(Handed),
+        hearer: &mut dyn Hearer,
     ) -> Result<(), HandOverError> {
-        let payload = match inspect::withdrawal(&*place.source, file) {
-            Ok((_, payload)) => payload,
+        let found = inspect::withdrawal(&*place.source, file).and_then(|(_, payload)| {
+            reading::object::<Withdrawal>(&payload).map_err(|why| why.to_string())
+        });
+        let withdrawal = match found {
+            Ok(withdrawal) => withdrawal,
             Err(why) => {
                 self.leave(file, why);
                 return Ok(());
             }
         };
-        let withdrawal: Withdrawal = match reading::object(&payload) {
-            Ok(withdrawal) => withdrawal,
-            Err(why) => {
-                self.leave(file, why.to_string());
-                return Ok(());
-            }
-        };
-        if spool
-            .withdrawals()
-            .iter()
-            .any(|kept| kept.id == withdrawal.id)
-        {
+        let waiting = spool.withdrawals();
+        if waiting.iter().any(|kept| kept.id == withdrawal.id) {
             self.here += 1;
             return Ok(());
         }
+        if waiting.len() >= MOST_WAITING {
+            return Err(SpoolError::TooManyWithdrawals.into());
+        }
+        if let Some(refusal) = spool.room().reason {
+            return Err(SpoolError::Refused(refusal).into());
+        }
         let kept = spool.keep_withdrawal(&withdrawal)?;
         self.withdrawals += 1;
-        hand(Handed::Withdrawal(kept));
+        hearer.handed(Handed::Withdrawal(kept));
         Ok(())
     }
 
+    /// A file stays on its card.
     fn leave(&mut self, file: &SpoolFile, why: String) {
         self.left.push(load::left_file(file, why));
     }

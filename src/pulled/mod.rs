@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 pub use export::{ExportError, Exported, export};
 pub use found::{Finding, Found, Spools, Totals};
-pub use hand_over::{HandOverError, Handed, HandedOver, hand_over};
+pub use hand_over::{HandOverError, Handed, HandedOver, Hearer, hand_over};
 pub use load::{Load, NotRead, Parcel, Slip};
 pub(crate) use told::counted;
 pub use told::{json, sentences};
@@ -90,13 +90,13 @@ impl PulledError {
     /// Whether what cannot be read is a booth's card, and not something else that was plugged in.
     pub(crate) fn is_of_a_booths_card(&self) -> bool {
         match self {
-            Self::DamagedFileSystem { .. } => true,
+            // The gateway may read every disk of a reader: what it may not read is not as it should be.
+            Self::DamagedFileSystem { .. } | Self::Forbidden(_) => true,
             // A reader without a card in it.
             Self::Unreadable { source, .. } => {
                 source.raw_os_error() != Some(Errno::NOMEDIUM.raw_os_error())
             }
             Self::Missing(_)
-            | Self::Forbidden(_)
             | Self::Strange(_)
             | Self::NoFileSystem { .. }
             | Self::NoSpool(_)

@@ -176,6 +176,7 @@ impl Gateway {
             reading: None,
             old_cards: workers.old_cards,
             old_card: None,
+            is_closing: false,
             measured: Measured::default(),
             handset: workers.handset,
             view: workers.view,

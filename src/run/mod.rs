@@ -172,6 +172,8 @@ pub struct Gateway {
     old_cards: Option<Post<TakeOver>>,
     /// An old card is being taken over.
     old_card: Option<old_card::Reading>,
+    /// The keeper was told to close the card.
+    is_closing: bool,
     /// What the machine said of itself last.
     measured: Measured,
     handset: Option<Post<HandsetCommand>>,
@@ -260,6 +262,7 @@ impl Gateway {
     /// Does what is due.
     pub fn turn(&mut self, now: Mono) {
         journal::tell_due();
+        self.hold_the_old_card();
         self.look_at_supply(now);
         self.look_at_campaigns(now);
         self.decide(now, Event::Turn);

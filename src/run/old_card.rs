@@ -1,34 +1,57 @@
 //! An old card in a USB reader: a technician's seven has its messages taken over.
 //!
-//! Owns: the thread that reads it, and what the technician hears meanwhile. Never does: write to that card, read it unasked, or hold up a citizen: what
-//! is spoken here goes first, and the booth's own room is kept. A reader that hangs holds up this thread alone; a power cut or a card that is pulled
-//! out is made up for by dialling seven again, and nothing comes twice.
+//! Owns: the thread that reads it, and what the technician hears meanwhile. Never does: write to that card, read it unasked, or hold up a citizen: it
+//! waits between two messages while somebody is at the handset, and the booth's own room is kept. A power cut or a card that is pulled out is made up
+//! for by dialling seven again, and nothing comes twice. A reader that hangs holds up this thread alone, and the booth's card cannot be closed until
+//! the gateway has started again; nothing else waits for it.
 #![allow(clippy::disallowed_methods)] // lists the readers
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::Gateway;
-use crate::pulled::{HandOverError, Handed, HandedOver, PulledError, hand_over};
+use crate::pulled::{HandOverError, Handed, HandedOver, Hearer, hand_over};
+use booth_contract::export::LeftFile;
 use booth_contract::time::Mono;
-use booth_spool::Spool;
+use booth_host::clock;
+use booth_spool::{Refusal, Spool, SpoolError};
 use gateway_core::prompt::{Language, Prompt, Word};
 use gateway_core::session::ServiceNews;
 use gateway_core::spoken;
 
 /// How often a technician who stays on the line hears how far it is.
 const SAID_EVERY: Duration = Duration::from_secs(15);
+/// How often the thread says that it still reads.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// Pause between two looks whether the citizen has gone.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What the loop tells the thread while that reads.
+#[derive(Debug, Clone, Default)]
+struct Signals {
+    /// Somebody is at the handset who is no technician: wait.
+    holds: Arc<AtomicBool>,
+    /// End after this file.
+    stops: Arc<AtomicBool>,
+}
 
 /// What the thread is told: read what is plugged in, into this spool.
-pub struct TakeOver(pub Spool);
+pub struct TakeOver {
+    spool: Spool,
+    signals: Signals,
+}
 
 /// What the thread reports.
 pub enum OldCardEvent {
     /// This is on the booth's own card now.
     Handed(Handed),
+    /// It still reads.
+    Reads,
     /// How it ended.
     Ended(Result<HandedOver, OldCardFault>),
 }
@@ -40,59 +63,121 @@ pub enum OldCardFault {
     #[error("there is no booth's card in a USB reader: {0}")]
     None(String),
     /// It is there and cannot be read.
-    #[error(transparent)]
-    Unreadable(PulledError),
-    /// This booth's own card does not take it.
-    #[error("this booth's card does not take the old one's messages: {0}")]
-    NoRoom(booth_spool::SpoolError),
+    #[error("{0}")]
+    Unreadable(String),
+    /// The booth's own card has no room for it now.
+    #[error("the booth's own card takes no more: {0}")]
+    NoRoom(SpoolError),
+    /// The booth's own card takes no writes.
+    #[error("the booth's own card does not take it: {0}")]
+    NotTaken(SpoolError),
+    /// It was told to stop.
+    #[error("{}", HandOverError::Stopped)]
+    Stopped,
 }
 
 /// How far it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Reading {
     messages: u64,
     said_at: Mono,
+    signals: Signals,
 }
 
-/// Reads old cards, one after the other; their readers are in the folder `readers`.
+/// Reads old cards, one order after the other; their readers are in the folder `readers`.
 pub(super) fn run(readers: &Path, orders: &Receiver<TakeOver>, report: impl Fn(OldCardEvent)) {
-    for TakeOver(spool) in orders {
-        let ended = take_over(readers, &spool, &|handed| {
-            report(OldCardEvent::Handed(handed));
-        });
+    for TakeOver { spool, signals } in orders {
+        let ended = take_over(readers, &spool, signals, &report);
         // Let go before it is said, so that the card may be closed then.
         drop(spool);
         report(OldCardEvent::Ended(ended));
     }
 }
 
-/// Reads the first booth's card that is in a reader.
+/// The thread's own side of a hand-over.
+struct Listening<'a> {
+    signals: Signals,
+    told_at: Mono,
+    report: &'a dyn Fn(OldCardEvent),
+}
+
+impl Hearer for Listening<'_> {
+    fn handed(&mut self, handed: Handed) {
+        (self.report)(OldCardEvent::Handed(handed));
+    }
+
+    fn goes_on(&mut self) -> bool {
+        while self.signals.holds.load(Ordering::Relaxed)
+            && !self.signals.stops.load(Ordering::Relaxed)
+        {
+            std::thread::park_timeout(PATIENCE);
+        }
+        let now = clock::mono();
+        if self.told_at + TOLD_EVERY <= now {
+            self.told_at = now;
+            (self.report)(OldCardEvent::Reads);
+        }
+        !self.signals.stops.load(Ordering::Relaxed)
+    }
+}
+
+/// Reads every booth's card that is in a reader.
 fn take_over(
     readers: &Path,
     spool: &Spool,
-    report: &dyn Fn(Handed),
+    signals: Signals,
+    report: &dyn Fn(OldCardEvent),
 ) -> Result<HandedOver, OldCardFault> {
-    let mut others = Vec::new();
-    let mut broken = None;
+    let mut listening = Listening {
+        signals,
+        told_at: clock::mono(),
+        report,
+    };
+    let (mut read, mut broken, mut others): (Option<HandedOver>, Vec<LeftFile>, Vec<String>) =
+        Default::default();
     for disk in disks(readers) {
-        match hand_over(&disk, spool, &mut |handed| report(handed), &mut |_, _| {}) {
-            Ok(done) => return Ok(done),
-            Err(HandOverError::Spool(error)) => return Err(OldCardFault::NoRoom(error)),
-            Err(HandOverError::Own) => others.push("the booth's own card".to_owned()),
+        match hand_over(&disk, spool, &mut listening) {
+            Ok(done) => read = Some(read.unwrap_or_default().and(done)),
+            Err(HandOverError::Stopped) => return Err(OldCardFault::Stopped),
+            Err(HandOverError::Spool(error)) => {
+                return Err(match is_of_room(&error) {
+                    true => OldCardFault::NoRoom(error),
+                    false => OldCardFault::NotTaken(error),
+                });
+            }
+            Err(HandOverError::Own) => others.push(HandOverError::Own.to_string()),
             Err(HandOverError::Pulled(error)) => match error.is_of_a_booths_card() {
-                true => broken = Some(error),
+                true => broken.push(LeftFile {
+                    file: None,
+                    path: disk.display().to_string(),
+                    why: error.to_string(),
+                }),
                 false => others.push(error.to_string()),
             },
         }
     }
-    match broken {
-        Some(error) => Err(OldCardFault::Unreadable(error)),
-        None if others.is_empty() => Err(OldCardFault::None(format!(
-            "nothing is plugged in, or {} is not there (docs/technician.md)",
+    match (read, broken.first()) {
+        (Some(mut read), _) => {
+            read.left.append(&mut broken);
+            Ok(read)
+        }
+        (None, Some(first)) => Err(OldCardFault::Unreadable(first.why.clone())),
+        (None, None) if others.is_empty() => Err(OldCardFault::None(format!(
+            "nothing is plugged in, or {} is not there (docs/pulled-card.md)",
             readers.display()
         ))),
-        None => Err(OldCardFault::None(others.join("; "))),
+        (None, None) => Err(OldCardFault::None(others.join("; "))),
     }
+}
+
+/// Whether there will be room when the booth's own messages are sent.
+fn is_of_room(error: &SpoolError) -> bool {
+    matches!(
+        error,
+        SpoolError::Refused(Refusal::Full | Refusal::Reserve)
+            | SpoolError::FullDisk { .. }
+            | SpoolError::TooManyWithdrawals
+    )
 }
 
 /// What is plugged in, in an order of its own.
@@ -108,23 +193,46 @@ fn disks(readers: &Path) -> Vec<PathBuf> {
 impl Gateway {
     /// A technician wants the card in the reader to be taken over.
     pub(super) fn take_over(&mut self, now: Mono) {
-        if let Some(reading) = self.old_card {
-            return self.say_messages(now, Word::OldCardSoFar, reading.messages, &[]);
+        if let Some(reading) = &self.old_card {
+            let messages = reading.messages;
+            return self.say_messages(now, Word::OldCardSoFar, messages, &[]);
         }
-        let order = self.spool.clone().map(TakeOver);
+        let signals = Signals::default();
+        let spool = self.spool.clone().filter(|_| !self.is_closing);
+        let order = spool.map(|spool| TakeOver {
+            spool,
+            signals: signals.clone(),
+        });
         let is_taken = order
             .zip(self.old_cards.as_ref())
             .is_some_and(|(order, old_cards)| old_cards.offer(order));
         if !is_taken {
-            return self.say_words(now, &[Word::OldCardNoRoom]);
+            return self.say_words(now, &[Word::OldCardNotNow]);
         }
         log::info!("an old card is to be taken over");
         self.old_card = Some(Reading {
             messages: 0,
             said_at: now,
+            signals,
         });
         self.event("old_card", json!({ "begins": 1 }));
         self.say_words(now, &[Word::OldCardBegins]);
+    }
+
+    /// The booth's own card is to be closed: the reading ends first. Whether it was reading.
+    pub(super) fn stop_the_old_card(&mut self) -> bool {
+        if let Some(reading) = &self.old_card {
+            reading.signals.stops.store(true, Ordering::Relaxed);
+        }
+        self.old_card.is_some()
+    }
+
+    /// Whether the reading waits is decided at each turn.
+    pub(super) fn hold_the_old_card(&self) {
+        if let Some(reading) = &self.old_card {
+            let holds = self.booth.has_visitor() && !self.booth.session().is_in_service();
+            reading.signals.holds.store(holds, Ordering::Relaxed);
+        }
     }
 
     /// What the thread that reads an old card reports.
@@ -133,11 +241,14 @@ impl Gateway {
             OldCardEvent::Handed(Handed::Withdrawal(kept)) => self.offer_withdrawal(now, kept),
             OldCardEvent::Handed(Handed::Clip(clip)) => {
                 self.offer_aged(now, &clip);
-                let Some(reading) = &mut self.old_card else {
-                    return;
-                };
-                reading.messages += 1;
-                if reading.said_at + SAID_EVERY <= now {
+                if let Some(reading) = &mut self.old_card {
+                    reading.messages += 1;
+                }
+            }
+            OldCardEvent::Reads => {
+                if let Some(reading) = &mut self.old_card
+                    && reading.said_at + SAID_EVERY <= now
+                {
                     reading.said_at = now;
                     let messages = reading.messages;
                     self.say_messages(now, Word::OldCardSoFar, messages, &[]);
@@ -164,7 +275,7 @@ impl Gateway {
                 self.event(
                     "old_card",
                     json!({
-                        "begins": 0, "ok": 1, "card_id": done.card_id, "clips": clips,
+                        "begins": 0, "ok": 1, "cards": done.cards, "clips": clips,
                         "withdrawals": done.withdrawals, "here_before": done.here, "left": left,
                     }),
                 );
@@ -182,6 +293,8 @@ impl Gateway {
                     OldCardFault::None(_) => Word::OldCardNone,
                     OldCardFault::Unreadable(_) => Word::OldCardUnreadable,
                     OldCardFault::NoRoom(_) => Word::OldCardNoRoom,
+                    OldCardFault::NotTaken(_) => Word::OldCardNotNow,
+                    OldCardFault::Stopped => Word::PressNine,
                 };
                 self.say_words(now, &[said]);
             }
@@ -208,42 +321,102 @@ impl Gateway {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use booth_testkit::spool_rig::{open, record};
+    use booth_spool::KeptClip;
+    use booth_testkit::spool_rig::{clip_file, open, record};
+    use std::cell::RefCell;
+    use std::os::unix::fs::symlink;
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().expect("a folder")
     }
 
+    /// An old card with so many messages, in a reader of this name.
+    fn old_card(readers: &Path, name: &str, messages: usize) -> (tempfile::TempDir, Vec<KeptClip>) {
+        let old = folder();
+        let (other, _) = open(old.path());
+        let clips = (0..messages).map(|_| record(&other, 2)).collect();
+        symlink(old.path(), readers.join(name)).expect("a link");
+        (old, clips)
+    }
+
+    fn read(readers: &Path, spool: &Spool) -> (Result<HandedOver, OldCardFault>, Vec<KeptClip>) {
+        let handed = RefCell::new(Vec::new());
+        let done = take_over(readers, spool, Signals::default(), &|event| {
+            if let OldCardEvent::Handed(Handed::Clip(clip)) = event {
+                handed.borrow_mut().push(*clip);
+            }
+        });
+        (done, handed.into_inner())
+    }
+
     #[test]
-    fn only_a_booths_card_is_read_whatever_else_is_plugged_in() {
+    fn only_booths_cards_are_read_and_all_of_them_whatever_else_is_plugged_in() {
         let (readers, own) = (folder(), folder());
         let (spool, _) = open(own.path());
-        let fault = |readers: &Path| take_over(readers, &spool, &|_| {}).expect_err("no card");
+        let fault = |readers: &Path| read(readers, &spool).0.expect_err("no card").to_string();
         let gone = readers.path().join("none");
-        assert!(fault(&gone).to_string().contains("nothing is plugged in"));
+        assert!(fault(&gone).contains("nothing is plugged in"));
         // A stick with holiday pictures, a reader without a card, and the booth's own card.
         std::fs::write(readers.path().join("sda"), vec![0x55; 1 << 20]).expect("a stick");
         std::fs::write(readers.path().join("sdb"), "").expect("a reader");
-        std::os::unix::fs::symlink(own.path(), readers.path().join("sdc")).expect("a link");
-        let why = fault(readers.path()).to_string();
+        symlink(own.path(), readers.path().join("sdc")).expect("a link");
+        let why = fault(readers.path());
         assert!(why.contains("the booth's own card"), "{why}");
-        // The old card beside all of them.
-        let old = folder();
-        let clip = {
-            let (other, _) = open(old.path());
-            record(&other, 2)
-        };
-        std::os::unix::fs::symlink(old.path(), readers.path().join("sdd")).expect("a link");
-        let handed = std::cell::RefCell::new(Vec::new());
-        let done = take_over(readers.path(), &spool, &|one| handed.borrow_mut().push(one));
+        // Two old cards beside all of them.
+        let (_first, one) = old_card(readers.path(), "sdd", 1);
+        let (second, two) = old_card(readers.path(), "sde", 2);
+        let (done, handed) = read(readers.path(), &spool);
         let done = done.expect("taken over");
-        assert_eq!((done.clips, done.here, done.left.len()), (1, 0, 0));
-        assert_eq!(done.card_id, Some(clip.card_id.clone()));
-        assert_eq!(handed.into_inner(), [Handed::Clip(Box::new(clip.clone()))]);
-        assert_eq!(spool.clips(), [clip]);
-        // A second time nothing is new.
-        let again = take_over(readers.path(), &spool, &|_| panic!("nothing is new"));
+        assert_eq!((done.clips, done.here, done.left.len()), (3, 0, 0));
+        assert_eq!(done.cards.len(), 2);
+        assert!(
+            [one, two.clone()]
+                .concat()
+                .iter()
+                .all(|clip| handed.contains(clip))
+        );
+        // A second time nothing is new. What became damaged there stays, and the rest is said to be here.
+        let hurt = clip_file(second.path(), &two[0].clip_id);
+        let mut words = std::fs::read(&hurt).expect("a message");
+        let middle = words.len() / 3;
+        words[middle] ^= 0x40;
+        std::fs::write(&hurt, words).expect("written");
+        let (again, handed) = read(readers.path(), &spool);
         let again = again.expect("read");
-        assert_eq!((again.clips, again.here), (0, 1));
+        assert_eq!((again.clips, again.here, again.left.len()), (0, 2, 1));
+        assert!(handed.is_empty());
+    }
+
+    #[test]
+    fn a_reading_ends_when_the_booths_card_is_to_be_closed_and_waits_while_a_citizen_is_there() {
+        let (readers, own) = (folder(), folder());
+        let (spool, _) = open(own.path());
+        let (_old, clips) = old_card(readers.path(), "sda", 5);
+        let signals = Signals::default();
+        let handed = RefCell::new(0);
+        let stops = signals.stops.clone();
+        let done = take_over(readers.path(), &spool, signals, &|event| {
+            if let OldCardEvent::Handed(_) = event {
+                *handed.borrow_mut() += 1;
+                stops.store(*handed.borrow() == 2, Ordering::Relaxed);
+            }
+        });
+        assert!(matches!(done, Err(OldCardFault::Stopped)));
+        assert_eq!((handed.into_inner(), spool.clips().len()), (2, 2));
+        // Held: nothing is taken until the citizen has gone.
+        let signals = Signals::default();
+        signals.holds.store(true, Ordering::Relaxed);
+        let holds = signals.holds.clone();
+        let waiting = std::thread::spawn({
+            let (readers, spool) = (readers.path().to_owned(), spool.clone());
+            move || take_over(&readers, &spool, signals, &|_| {}).map(|done| done.clips)
+        });
+        for _ in 0..20 {
+            std::thread::park_timeout(Duration::from_millis(20));
+            assert_eq!(spool.clips().len(), 2, "it waits");
+        }
+        holds.store(false, Ordering::Relaxed);
+        assert_eq!(waiting.join().expect("it ends").expect("read"), 3);
+        assert_eq!(spool.clips().len(), clips.len());
     }
 }

@@ -65,13 +65,14 @@ impl Gateway {
             }
             ServiceAsk::TakeOver => self.take_over(now),
             // What reads an old card has the spool, too.
-            ServiceAsk::CloseCard if self.old_card.is_some() => {
+            ServiceAsk::CloseCard if self.stop_the_old_card() => {
                 self.say(now, ServiceNews::Card(words(&[Word::NotSafe])));
             }
             ServiceAsk::CloseCard => {
                 self.awaited_test = None;
                 self.booth.not_saved();
                 self.save();
+                self.is_closing = true;
                 if !self.keeper.offer(KeeperCommand::Close(CARD_CLOSED)) {
                     self.card_was_closed(now, Err(NotClosed::Stalls));
                 }
@@ -120,6 +121,7 @@ impl Gateway {
 
     /// Takes the keeper's report: the spool is closed, or could not be closed.
     pub(super) fn card_was_closed(&mut self, now: Mono, result: Result<(), NotClosed>) {
+        self.is_closing = false;
         let said = match result {
             Ok(()) => {
                 log::warn!(

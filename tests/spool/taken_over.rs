@@ -1,9 +1,10 @@
 //! Messages of another card: all of each or nothing, never twice, never at the cost of what is spoken here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booth_contract::{EndedBy, Manifest};
+use booth_contract::{BootId, EndedBy, Manifest};
 use booth_spool::inspect::{self, SpoolFile};
 use booth_spool::{KeptClip, OpenFacts, OpenReport, Refusal, Spool, SpoolError, TakenOver};
 use booth_testkit::model_disk::{EIO, ENOSPC, Fault, Left, ModelDisk};
@@ -150,10 +151,80 @@ fn every_message_of_another_card_is_taken_over_byte_for_byte_and_leaves_like_any
     let (spool, report) = open(&disk);
     assert!(report.set_aside.is_empty() && report.damaged.is_empty());
     assert_all_here(&spool, &pulled, "after a start");
+    let last_no = spool.last_clip_no();
     for clip in spool.clips() {
         spool.release(receipt(&clip)).unwrap();
     }
     assert!(files_of(&disk).is_empty());
+    // Read once more after the hub has everything: what has its number from the other card is offered again, and the take that was finished here
+    // takes no second number, which the hub would miss.
+    drop(spool);
+    let (spool, _) = open(&disk);
+    let once_more = pulled.take_all(&spool);
+    let count = |is: fn(&TakenOver) -> bool| once_more.iter().filter(|taken| is(taken)).count();
+    assert_eq!(
+        count(|taken| matches!(taken, TakenOver::Kept(_))),
+        pulled.clips.len()
+    );
+    assert_eq!(count(|taken| *taken == TakenOver::Here), 1);
+    assert_eq!(spool.last_clip_no(), last_no);
+}
+
+#[test]
+fn a_card_with_a_ledger_has_what_was_taken_over_at_its_next_start() {
+    let pulled = Pulled::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, _) = booth_testkit::spool_rig::open(folder.path());
+    pulled.take_all(&spool);
+    assert_all_here(&spool, &pulled, "at once");
+    drop(spool);
+    let (spool, report) = booth_testkit::spool_rig::open(folder.path());
+    assert!(report.set_aside.is_empty() && report.missing.is_empty());
+    assert_all_here(&spool, &pulled, "after a start");
+}
+
+#[test]
+fn what_this_card_has_only_damaged_is_not_called_here() {
+    let pulled = Pulled::new();
+    let disk = ModelDisk::new();
+    let (spool, _) = open(&disk);
+    pulled.take_all(&spool);
+    drop(spool);
+    let (clip, ..) = &pulled.clips[1];
+    let id: Uuid = clip.clip_id.parse().unwrap();
+    let path = PathBuf::from(format!("/spool/clips/{id}.clip"));
+    let mut hurt = disk.content(&path).unwrap();
+    let middle = hurt.len() / 3;
+    hurt[middle] ^= 0x40;
+    disk.put(&path, &hurt);
+    let (spool, report) = open(&disk);
+    assert_eq!(report.damaged.len(), 1);
+    let taken = spool.take_over(id, pulled.file(id)).unwrap();
+    assert!(matches!(taken, TakenOver::Left(_)), "{taken:?}");
+}
+
+#[test]
+fn the_clocks_of_the_other_cards_boots_are_learned_and_never_too_many() {
+    let disk = ModelDisk::new();
+    let (spool, _) = open(&disk);
+    spool.note_clock(7_000).unwrap();
+    let of_a_boot = |number: i64| (BootId::from(format!("boot-{number:03}")), number);
+    let mut many: BTreeMap<BootId, i64> = (0..500).map(of_a_boot).collect();
+    many.insert("boot-1".into(), 9);
+    many.insert("x".repeat(10_000).into(), 9);
+    spool.learn_clocks(&many).unwrap();
+    let clocks = spool.card().clocks;
+    assert!(
+        clocks.len() > 100 && clocks.len() <= 128,
+        "{}",
+        clocks.len()
+    );
+    assert_eq!(clocks.get("boot-1"), Some(&7_000), "its own stays");
+    assert_eq!(clocks.get("boot-003"), Some(&3));
+    drop(spool);
+    let (spool, report) = open(&disk);
+    assert!(report.card_unreadable.is_none());
+    assert_eq!(spool.card().clocks, clocks);
 }
 
 #[test]

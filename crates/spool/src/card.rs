@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::disk::{Disk, publish, read_whole};
 use super::error::is_verdict;
@@ -51,6 +52,9 @@ pub struct Card {
     /// For each machine boot whose clock became right: wall clock minus boot-time clock, in ms.
     #[serde(default)]
     pub clocks: BTreeMap<BootId, i64>,
+    /// Takes of other cards that were finished on this one (docs/spool-format.md §9).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finished: Vec<Uuid>,
     /// Fields that a newer version has added: kept unchanged for when that version runs again (docs/spool-format.md §9).
     #[serde(flatten)]
     pub more: BTreeMap<String, serde_json::Value>,
@@ -117,6 +121,7 @@ impl Card {
             cid: None,
             hw_serial: None,
             clocks: BTreeMap::new(),
+            finished: Vec::new(),
             more: BTreeMap::new(),
         }
     }

@@ -222,10 +222,19 @@ impl Folders {
 
     /// Removes what a power cut kept from getting its name: the clip it was written for is where it was before.
     fn drop_unnamed(&self) {
+        self.drop_first(&[REWRITTEN_FILE, TAKEN_FILE]);
+    }
+
+    /// Removes what [`Folders::place_clip`] could not name.
+    pub(crate) fn drop_taken(&self) {
+        self.drop_first(&[TAKEN_FILE]);
+    }
+
+    fn drop_first(&self, names: &[&str]) {
         let listed = self.disk.list(&self.root).unwrap_or_default();
         for file in listed {
             let first = file.name.strip_suffix(".tmp").unwrap_or(&file.name);
-            if file.is_folder || ![REWRITTEN_FILE, TAKEN_FILE].contains(&first) {
+            if file.is_folder || !names.contains(&first) {
                 continue;
             }
             let path = self.root.join(&file.name);

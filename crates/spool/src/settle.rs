@@ -668,6 +668,8 @@ impl Inner {
         let file = open_clip(&self.folders, &path, Open::Write)?;
         let ended_by = cut.held.unwrap_or(EndedBy::Power);
         let ending = self.ending(wanted_no.unwrap_or(numbering.next_no), ended_by, true);
+        // Before the number is given: a power cut in between costs a later reading of the other card nothing, because the file is here.
+        self.note_finished(id, &cut);
         let mut take = Take::resume(id, cut, file, path);
         take.start = self.corrected(&take.header.boot_id, take.start);
         let finished = take.finish(None, &ending)?;

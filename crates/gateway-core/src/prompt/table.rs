@@ -161,6 +161,7 @@ macro_rules! words {
             OldCardNone = "old_card_none", "No old card is found in the reader. Plug it in, and dial seven again.", "Der er ikke noget gammelt kort i læseren. Sæt det i, og tryk syv igen.";
             OldCardUnreadable = "old_card_unreadable", "The old card cannot be read. Do not format it, and bring it to the centre.", "Det gamle kort kan ikke læses. Formatér det ikke, og aflever det til centralen.";
             OldCardNoRoom = "old_card_no_room", "The card of this booth takes no more. Wait until its messages are sent, and dial seven again.", "Boksens eget kort tager ikke mere. Vent, til dets beskeder er sendt, og tryk syv igen.";
+            OldCardNotNow = "old_card_not_now", "The card of this booth is closed, or takes no writes. Dial star to hear how the booth is.", "Boksens eget kort er lukket, eller der kan ikke skrives på det. Tryk stjerne for at høre, hvordan boksen har det.";
             CloseNeedsCase = "close_needs_case", "To take the card out, open the case or use the service button.", "For at tage kortet ud skal kabinettet åbnes, eller knappen i det bruges.";
             SafeToRemove = "safe_to_remove", "Safe to remove. Switch the power off and take the card.", "Kortet kan tages ud. Sluk for strømmen, og tag kortet.";
             NotSafe = "not_safe", "The card is not closed yet. Wait.", "Kortet er ikke lukket endnu. Vent.";
