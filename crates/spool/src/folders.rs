@@ -220,7 +220,8 @@ impl Folders {
         self.disk.sync_folder(&self.root)
     }
 
-    /// Removes what a power cut kept from getting its name: the clip it was written for is where it was before.
+    /// Removes what a power cut kept from getting its name: the clip it was written for is where it was before. Nothing is overwritten: after a power
+    /// cut a file may be under both names.
     fn drop_unnamed(&self) {
         self.drop_first(&[REWRITTEN_FILE, TAKEN_FILE]);
     }
@@ -238,10 +239,8 @@ impl Folders {
                 continue;
             }
             let path = self.root.join(&file.name);
-            let held = self.hold(&path);
-            match self.disk.unlink(&path) {
-                Ok(()) => erase(held),
-                Err(error) => log::warn!("{} could not be removed: {error}", path.display()),
+            if let Err(error) = self.disk.unlink(&path) {
+                log::warn!("{} could not be removed: {error}", path.display());
             }
         }
     }
