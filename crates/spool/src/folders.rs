@@ -98,7 +98,6 @@ impl Folders {
             .and_then(|file| file.len())
             .is_ok_and(|bytes| bytes > 0 && bytes == ballast_bytes);
         folders.has_ballast.store(is_whole, Ordering::Relaxed);
-        folders.drop_unnamed();
         Ok(folders)
     }
 
@@ -220,27 +219,15 @@ impl Folders {
         self.disk.sync_folder(&self.root)
     }
 
-    /// Removes what a power cut kept from getting its name: the clip it was written for is where it was before. Nothing is overwritten: after a power
-    /// cut a file may be under both names.
-    fn drop_unnamed(&self) {
-        self.drop_first(&[REWRITTEN_FILE, TAKEN_FILE]);
-    }
-
-    /// Removes what [`Folders::place_clip`] could not name.
+    /// Removes what [`Folders::place_clip`] could not name. Nothing is overwritten: after a power cut a file may be under both names.
     pub(crate) fn drop_taken(&self) {
-        self.drop_first(&[TAKEN_FILE]);
-    }
-
-    fn drop_first(&self, names: &[&str]) {
-        let listed = self.disk.list(&self.root).unwrap_or_default();
-        for file in listed {
-            let first = file.name.strip_suffix(".tmp").unwrap_or(&file.name);
-            if file.is_folder || !names.contains(&first) {
-                continue;
-            }
-            let path = self.root.join(&file.name);
-            if let Err(error) = self.disk.unlink(&path) {
-                log::warn!("{} could not be removed: {error}", path.display());
+        for name in [TAKEN_FILE.to_owned(), format!("{TAKEN_FILE}.tmp")] {
+            let path = self.root.join(name);
+            match self.disk.unlink(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    log::warn!("{} could not be removed: {error}", path.display());
+                }
+                _ => {}
             }
         }
     }
