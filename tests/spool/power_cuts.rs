@@ -359,7 +359,7 @@ fn a_power_cut_anywhere_breaks_no_promise() {
 
 #[test]
 fn a_power_cut_on_a_failing_disk_breaks_no_promise() {
-    let all = lives(1..101, one_with_faults);
+    let all = lives(1..301, one_with_faults);
     assert!(all.faults > 100 && all.cuts > 1_500);
 }
 
