@@ -263,14 +263,10 @@ impl ClipWriter {
     pub fn discard(mut self) -> Result<(), SpoolError> {
         match self.let_go() {
             Some(take) => self.inner.discard(take),
-            // The card refused the end of its words, and it waits to be finished, unless it is a clip by now.
-            None => {
-                let clip_id = self.clip_id.clone();
-                match self.inner.discard_unfinished(&clip_id)? {
-                    true => Ok(()),
-                    false => Err(SpoolError::UnknownClip { clip_id }),
-                }
-            }
+            // The card refused the end of its words, and it waits to be finished: nothing is deleted, and nobody is told so.
+            None => Err(SpoolError::UnknownClip {
+                clip_id: self.clip_id.clone(),
+            }),
         }
     }
 
