@@ -15,12 +15,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Gateway;
+use super::service::words;
 use crate::pulled::{HandOverError, Handed, HandedOver, Hearer, hand_over};
 use booth_contract::export::LeftFile;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use booth_spool::{Refusal, Spool, SpoolError};
-use gateway_core::prompt::{Language, Prompt, Word};
+use gateway_core::prompt::{Language, Word};
 use gateway_core::session::ServiceNews;
 use gateway_core::spoken;
 
@@ -312,8 +313,7 @@ impl Gateway {
 
     fn say_words(&mut self, now: Mono, said: &[Word]) {
         if self.booth.session().is_in_service() {
-            let said = said.iter().copied().map(Prompt::Word).collect();
-            self.say(now, ServiceNews::Card(said));
+            self.say(now, ServiceNews::Card(words(said)));
         }
     }
 }

@@ -168,6 +168,6 @@ impl Gateway {
     }
 }
 
-fn words(list: &[Word]) -> Vec<Prompt> {
+pub(super) fn words(list: &[Word]) -> Vec<Prompt> {
     list.iter().copied().map(Prompt::Word).collect()
 }

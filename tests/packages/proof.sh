@@ -62,7 +62,7 @@ tries() {
     compare) echo "cargo build --bins --example compare && target/debug/examples/compare --look --binaries target/debug recording" ;;
     simulate) echo "make simulate SEEDS=3" ;;
     help-files) echo "make help-files" ;;
-    torture) echo "cargo build --example torture" ;;
+    torture) echo "cargo build --profile test --example torture" ;;
     floods) echo "make floods FLOOD_S=1" ;;
     lint) echo "cargo fmt --check && cargo clippy --all-targets -- -D warnings" ;;
     fuzz) echo "cd fuzz && RUSTC_BOOTSTRAP=1 cargo build --bin clip_file" ;;
