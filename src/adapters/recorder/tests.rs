@@ -21,6 +21,11 @@ fn facts() -> OpenFacts {
     }
 }
 
+/// The millisecond in which this microsecond lies.
+fn mono_of(us: i64) -> Mono {
+    Mono(u64::try_from(us / 1_000).expect("a time"))
+}
+
 fn clip() -> NewClip {
     let booth_id = BoothId::parse("rundhoej-1").expect("an id");
     let clip_id = uuid::Uuid::from_u128(7).to_string();
@@ -68,8 +73,9 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
     );
     let take = TakeId(1);
     recorder.command(RecorderCommand::UseSpool(spool));
-    let now = || i64::try_from(clock::mono_us()).expect("a time");
-    feed.push(&[0; 960], 1, now() - 20_000);
+    // The microphone's samples follow each other exactly, however late this thread is.
+    let heard_us = i64::try_from(clock::mono_us()).expect("a time");
+    feed.push(&[0; 960], 1, heard_us - 20_000);
     let clip = Box::new(clip());
     let file = folder.path().join(format!("clips/{}.clip", clip.clip_id));
     recorder.command(RecorderCommand::Arm {
@@ -77,13 +83,13 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
         clip,
         seal_to: booth_sealing::SealTo::Open,
     });
-    let from = clock::mono();
+    let from = mono_of(heard_us);
     recorder.command(RecorderCommand::Keep { take, from });
     // The thread stands still for five seconds, in a sync of the card.
     let speech: Vec<i16> = (0..SAMPLES.as_len())
         .map(|at| ((at * 37) % 8_000) as i16)
         .collect();
-    assert_eq!(feed.push(&speech, 1, now()), 0);
+    assert_eq!(feed.push(&speech, 1, heard_us), 0);
     recorder.pump();
     assert_eq!(frames(&file), 1);
     recorder.command(RecorderCommand::Finish {
@@ -114,6 +120,8 @@ struct Rig {
     recorder: Recorder<Box<dyn Fn(RecorderEvent)>>,
     reports: Receiver<RecorderEvent>,
     city: booth_sealing::Identity,
+    /// When the microphone's next sample is captured, by its own clock: no sample is late, however late this thread is.
+    heard_us: i64,
     /// Each take has a clip of its own.
     clips: u128,
 }
@@ -142,6 +150,7 @@ impl Rig {
             recorder,
             reports,
             city: city.expect("a key"),
+            heard_us: i64::try_from(clock::mono_us()).expect("a time"),
             clips: 0,
         }
     }
@@ -154,10 +163,16 @@ impl Rig {
         }
     }
 
+    /// The microphone hears these samples.
+    fn hears(&mut self, samples: &[i16]) {
+        assert_eq!(self.feed.push(samples, 1, self.heard_us), 0);
+        let heard = Samples::new(samples.len() as u64);
+        self.heard_us += i64::try_from(heard.us()).expect("a time");
+    }
+
     /// Somebody says something for two seconds, and their words are held.
     fn speak(&mut self, take: TakeId) -> SpokenTake {
-        let now = || i64::try_from(clock::mono_us()).expect("a time");
-        self.feed.push(&[0; 960], 1, now() - 20_000);
+        self.hears(&[0; 960]);
         let keys = booth_sealing::Recipients::new(vec![self.city.recipient()]);
         let seal_to = SealTo::Keys(Arc::new(keys.expect("one key")));
         let clip = Box::new(self.clip());
@@ -166,11 +181,11 @@ impl Rig {
             clip,
             seal_to,
         });
-        let from = clock::mono();
+        let from = mono_of(self.heard_us);
         self.recorder.command(RecorderCommand::Keep { take, from });
         let speech: Vec<i16> = (0..96_000).map(|at| ((at * 37) % 8_000) as i16).collect();
         for half in speech.chunks(24_000) {
-            assert_eq!(self.feed.push(half, 1, now()), 0);
+            self.hears(half);
             self.recorder.pump();
         }
         self.recorder.command(RecorderCommand::Finish {
@@ -221,8 +236,7 @@ fn a_recorder_sleeps_until_a_page_is_whole_but_never_so_long_that_voice_is_told_
     let mut sleeps = Vec::new();
     for ms in [20, 160, 170, 140, 9, 1, 20] {
         let piece = vec![1; Samples::in_ms(ms).as_len()];
-        let at = i64::try_from(clock::mono_us()).expect("a time");
-        assert_eq!(rig.feed.push(&piece, 1, at), 0);
+        rig.hears(&piece);
         rig.recorder.pump();
         sleeps.push(rig.recorder.patience().as_millis());
     }
