@@ -39,8 +39,8 @@ booth-gateway)
     put 644 "$repository/image/system/etc/udev/rules.d/60-booth.rules" usr/lib/udev/rules.d/60-booth-gateway.rules
     ;;
 booth-hub)
-    units="systemd/booth-hub.service systemd/booth-hub-backup.service systemd/booth-hub-backup.timer"
-    documents="$documents operations.md alerts.md campaigns.md desk.md hub-store.md hub-sealed.md monitoring.md people.md"
+    units="systemd/booth-hub.service systemd/booth-hub-ingest@.service systemd/booth-hub-backup.service systemd/booth-hub-backup.timer"
+    documents="$documents operations.md alerts.md campaigns.md desk.md hub-store.md hub-workers.md hub-sealed.md monitoring.md people.md"
     others='booth-gateway\|gpio'
     more=
     put 644 "$own/hub.toml" etc/booth-hub/hub.toml

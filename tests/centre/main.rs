@@ -18,3 +18,4 @@ mod sealed_desk;
 mod simulated;
 mod stop;
 mod withdrawals;
+mod workers;

@@ -78,6 +78,7 @@ fn both_units_are_watched_restarted_and_stay_down_only_on_a_bad_configuration() 
     for (name, user) in [
         ("booth-gateway.service", "booth-gateway"),
         ("booth-hub.service", "booth-hub"),
+        ("booth-hub-ingest@.service", "booth-hub"),
     ] {
         let text = std::fs::read_to_string(unit(name)).expect("the unit");
         for line in [

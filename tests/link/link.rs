@@ -209,6 +209,67 @@ fn the_three_roles_of_the_example_rules_may_what_the_contract_says_and_no_more()
 }
 
 #[test]
+fn a_worker_may_read_what_citizens_said_and_acknowledge_it_and_nothing_else() {
+    let rules = "allow_anonymous false\npassword_file passwords\nuse_username_as_clientid true\nacl_file acl\n";
+    let users = [BOOTH, "hub", "hub-1"];
+    let broker = Broker::start(rules, |folder| {
+        passwords(folder, &users);
+        let acl = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mosquitto.acl");
+        std::fs::copy(acl, folder.join("acl")).expect("the example");
+    });
+    let all = ["booth/1/#".to_owned()];
+    let as_user =
+        |user: &str| Booth::logged_in(broker.port, user, Some(&format!("{user}-secret")), &all);
+    let [booth, hub, worker] = users.map(as_user);
+    let words = ["clip/x", "part/x/0", "withdraw/x"];
+    let others = [
+        "state",
+        "birth",
+        "health",
+        "config",
+        "alert/power",
+        "event/boot",
+        "reply/ring",
+    ];
+    for tail in words.iter().chain(&others) {
+        booth.publish(tail, false, "said");
+        for branch in [BOOTH, "hub-1"] {
+            worker.publish_at(&format!("booth/1/up/{branch}/{tail}"), false, "forged");
+        }
+    }
+    for topic in [
+        format!("booth/1/dn/{BOOTH}/cmd/ring"),
+        format!("booth/1/dn/{BOOTH}/config"),
+        "booth/1/media/abc".into(),
+        "booth/1/hub/state".into(),
+        "homeassistant/device/hub-1/config".into(),
+    ] {
+        worker.publish_at(&topic, false, "forged");
+    }
+    worker.is_judged();
+    worker.publish_at(&format!("booth/1/dn/{BOOTH}/ack/x"), false, "acknowledged");
+    let answer = booth.hear("");
+    assert_eq!(&answer.payload[..], b"acknowledged", "{:?}", answer.topic);
+    booth.publish("clip/end", false, "end");
+    for (client, most) in [
+        (&worker, words.len()),
+        (&hub, words.len() + others.len() + 1),
+    ] {
+        let mut heard = 0;
+        loop {
+            let message = client.hear("");
+            let topic = String::from_utf8_lossy(&message.topic).into_owned();
+            assert_ne!(&message.payload[..], b"forged", "{topic}");
+            if topic.ends_with("clip/end") {
+                break;
+            }
+            heard += 1;
+        }
+        assert_eq!(heard, most);
+    }
+}
+
+#[test]
 fn a_broker_that_refuses_clips_by_its_rules_keeps_them_on_the_card_with_an_alert() {
     let broker = Broker::start("allow_anonymous true\nacl_file acl\n", |folder| {
         let acl =

@@ -264,10 +264,10 @@ impl Topics {
 
     /// The filters of somebody who watches the fleet, of those that the role *operations* may read (contract §3): never a citizen's words.
     pub fn watcher_filters(&self) -> Vec<String> {
-        let root = &self.root;
         let below = ["state", "birth", "health", "alert/#", "event/#", "reply/#"];
-        let up = below.iter().map(|tail| format!("{root}/up/+/{tail}"));
-        up.chain([format!("{root}/hub/state")]).collect()
+        let mut filters = self.below("+", &below);
+        filters.push(format!("{}/hub/state", self.root));
+        filters
     }
 
     /// The filter for the states of booths under every root that differs from this one in its last level alone, the contract's version.
@@ -286,6 +286,27 @@ impl Topics {
     /// The filter for every message from one sender.
     pub fn sender_filter(&self, sender: &str) -> String {
         format!("{}/up/{sender}/#", self.root)
+    }
+
+    /// The filters for what citizens said at this sender, `+` for all of them: clips, their parts, and withdrawals.
+    pub fn word_filters(&self, sender: &str) -> Vec<String> {
+        self.below(sender, &["clip/+", "part/+/+", "withdraw/+"])
+    }
+
+    /// The filters for everything else that this sender says, `+` for all of them: what it says of itself.
+    pub fn report_filters(&self, sender: &str) -> Vec<String> {
+        let below = [
+            "state", "birth", "health", "config", "alert/+", "event/+", "reply/+",
+        ];
+        self.below(sender, &below)
+    }
+
+    fn below(&self, sender: &str, levels: &[&str]) -> Vec<String> {
+        let root = &self.root;
+        let filters = levels
+            .iter()
+            .map(|tail| format!("{root}/up/{sender}/{tail}"));
+        filters.collect()
     }
 }
 
@@ -357,6 +378,62 @@ mod tests {
         }
         assert_eq!(topics.versions_filter(), "booth/+/up/+/state");
         assert_eq!(Topics::new("city").versions_filter(), "+/up/+/state");
+    }
+
+    /// Whether a filter fits a topic (MQTT 5 §4.7).
+    fn fits(filter: &str, topic: &str) -> bool {
+        let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+        loop {
+            match (filter.next(), topic.next()) {
+                (Some("#"), _) => return true,
+                (Some(level), Some(found)) if level == "+" || level == found => {}
+                (None, None) => return true,
+                _ => return false,
+            }
+        }
+    }
+
+    #[test]
+    fn words_and_reports_are_everything_that_a_booth_says_and_each_topic_is_one_of_them() {
+        let topics = Topics::new("booth/1");
+        let booth = BoothId::parse("rundhoej-1").expect("a good id");
+        let words = [
+            Topic::Clip(booth.clone(), "c".into()),
+            Topic::Part(booth.clone(), "c".into(), 0),
+            Topic::Withdraw(booth.clone(), "w".into()),
+        ];
+        let reports = [
+            Topic::State(booth.clone()),
+            Topic::Birth(booth.clone()),
+            Topic::Health(booth.clone()),
+            Topic::ConfigReport(booth.clone()),
+            Topic::Alert(booth.clone(), "power".into()),
+            Topic::Event(booth.clone(), "boot".into()),
+            Topic::Reply(booth, "ring".into()),
+        ];
+        for sender in ["+", "rundhoej-1"] {
+            for (all, own, other) in [
+                (
+                    &words[..],
+                    topics.word_filters(sender),
+                    topics.report_filters(sender),
+                ),
+                (
+                    &reports,
+                    topics.report_filters(sender),
+                    topics.word_filters(sender),
+                ),
+            ] {
+                for topic in all {
+                    let name = topics.name(topic);
+                    let hits =
+                        |filters: &[String]| filters.iter().filter(|f| fits(f, &name)).count();
+                    assert_eq!((hits(&own), hits(&other)), (1, 0), "{name}");
+                }
+            }
+        }
+        let of_another = topics.word_filters("rundhoej-2");
+        assert!(!of_another.iter().any(|f| fits(f, &topics.name(&words[0]))));
     }
 
     #[test]

@@ -94,6 +94,16 @@ impl Connection {
             .map_or(Ok(true), |session| session.hold(what))
     }
 
+    /// Has the server give up a transaction of this connection that stands still for so long, or whose machine is gone for some ten seconds: others
+    /// wait for its end. SQLite's locks end with their process.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub fn give_way_after(&self, standstill: Duration) -> Result<()> {
+        self.session()
+            .map_or(Ok(()), |session| session.give_way_after(standstill))
+    }
+
     /// The session at PostgreSQL.
     pub(crate) fn session(&self) -> Option<&Session> {
         match &self.0 {

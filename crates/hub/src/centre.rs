@@ -462,6 +462,14 @@ impl Centre for HubCentre {
             .as_ref()
             .and_then(|meters| meters.bodies_fault());
         seen.extend(sightings::of_the_bodies(fault));
+        let living = self
+            .meters
+            .as_ref()
+            .and_then(|meters| meters.living_workers());
+        seen.extend(sightings::of_the_workers(
+            living,
+            self.config.ingest.workers,
+        ));
         Ok(seen)
     }
 

@@ -44,9 +44,14 @@ pub struct HubConfig {
     pub enrol: HubEnrol,
     /// The files of updates that booths fetch here.
     pub updates: HubUpdates,
+    /// The processes that take in what citizens said.
+    pub ingest: HubIngest,
     /// The booths that are expected; one that was never heard is shown as never heard.
     #[serde(rename = "booth")]
     pub booths: Vec<ExpectedBooth>,
+    /// The folder of the file that was read.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// `[updates]`
@@ -56,6 +61,42 @@ pub struct HubUpdates {
     /// A folder with files that end with `.update` (docs/updates.md): anybody may fetch them beside the pages for citizens, under `[city] address`
     /// and `/updates/`. Without it the hub sends none.
     pub folder: Option<PathBuf>,
+}
+
+/// Most workers.
+const MOST_WORKERS: u16 = 64;
+/// What stands for a worker's number in the name of its password's file.
+const NUMBER: &str = "{worker}";
+
+/// `[ingest]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubIngest {
+    /// How many workers there may be (`booth-hub ingest --worker N`, N from 1 to this): they take in what citizens said at the booths, and `serve`
+    /// everything else. 0: `serve` does all of it.
+    pub workers: u16,
+    /// The files with the workers' passwords at the broker, relative to `hub.toml`, or systemd credentials' names; `{worker}` stands for the number.
+    /// Without it each has the hub's.
+    pub password_files: Option<String>,
+}
+
+impl HubIngest {
+    fn check(&self, store: &HubStore, faults: &mut Faults) {
+        if self.workers > MOST_WORKERS {
+            let why = format!("= {} must lie between 0 and {MOST_WORKERS}", self.workers);
+            faults.that("[ingest] workers", why);
+        }
+        if self.workers > 0 && store.database.is_none() {
+            let why = "needs [store] database = \"postgres://…\": several processes write what is known of the clips (booth-hub migrate moves it there)";
+            faults.that("[ingest] workers", why);
+        }
+        if let Some(files) = &self.password_files
+            && !files.contains(NUMBER)
+        {
+            let why = format!("= {files:?} needs {NUMBER} where the worker's number belongs");
+            faults.that("[ingest] password_files", why);
+        }
+    }
 }
 
 /// `[mqtt]`
@@ -517,12 +558,18 @@ pub struct ExpectedBooth {
     pub place: String,
 }
 
+/// A name at the broker of the worker of this number: `hub-1` besides `hub`.
+fn of_worker(name: &str, number: u16) -> String {
+    format!("{name}-{number}")
+}
+
 impl HubConfig {
     /// Reads, checks, and resolves relative file names against the file's own folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut read: Self = config_file::read(path)?;
         read.check(&path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new("."));
+        read.folder = folder.to_owned();
         let mqtt = &mut read.mqtt;
         let files = [
             &mut mqtt.password_file,
@@ -623,6 +670,7 @@ impl HubConfig {
         self.desk.check(&mut faults);
         self.city.check(&mut faults);
         self.enrol.check(&mut faults);
+        self.ingest.check(&self.store, &mut faults);
         if let Some(listen) = self.city.listen
             && !listen.ip().to_canonical().is_loopback()
             && !self.http.is_behind_tls()
@@ -658,12 +706,36 @@ impl HubConfig {
     /// The names under which the hub itself logs in at the broker: a message that comes from one of them is not a booth's.
     pub fn own_names(&self) -> Vec<String> {
         let client_id = self.mqtt.client_id.clone();
-        self.mqtt
-            .username
-            .clone()
-            .into_iter()
-            .chain([client_id])
-            .collect()
+        let names = self.mqtt.username.clone().into_iter().chain([client_id]);
+        let names: Vec<String> = names.collect();
+        let workers = (1..=self.ingest.workers)
+            .flat_map(|number| names.iter().map(move |name| of_worker(name, number)));
+        let workers: Vec<String> = workers.collect();
+        [names, workers].concat()
+    }
+
+    /// The same configuration for the worker of this number: its names at the broker, and its password.
+    ///
+    /// # Errors
+    /// A number that `[ingest] workers` does not allow.
+    pub fn of_worker(&self, number: u16) -> Result<Self, ConfigError> {
+        let most = self.ingest.workers;
+        if !(1..=most).contains(&number) {
+            let why = match most {
+                0 => "is 0: booth-hub serve does all the work. Set it to the number of workers, and start booth-hub serve again".to_owned(),
+                _ => format!("= {most}: there is no worker {number}, only 1 to {most}"),
+            };
+            return Err(ConfigFault::that("[ingest] workers", why).into());
+        }
+        let mut worker = self.clone();
+        let mqtt = &mut worker.mqtt;
+        mqtt.client_id = of_worker(&mqtt.client_id, number);
+        mqtt.username = mqtt.username.as_ref().map(|name| of_worker(name, number));
+        if let Some(files) = &self.ingest.password_files {
+            let file = files.replace(NUMBER, &number.to_string());
+            mqtt.password_file = Some(find_beside(&self.folder, Path::new(&file)));
+        }
+        Ok(worker)
     }
 
     /// The broker of `[mqtt] url`; if there is none, a sentence that says what to do about it.
@@ -744,6 +816,47 @@ mod tests {
         assert_eq!(config.booths[0].place, "Torv");
         assert_eq!(config.mqtt.jitter_s, 600);
         assert_eq!(config.store.reserve_bytes, 0);
+    }
+
+    #[test]
+    fn workers_have_names_of_their_own_which_no_booth_has() {
+        const MOST: &str = "[mqtt]\nusername=\"hub\"\nclient_id=\"centre\"\npassword_file=\"p\"\n[store]\ndatabase=\"postgres://hub@localhost/booth\"\n";
+        let with = |ingest: &str| checked(&format!("{MOST}[ingest]\n{ingest}\n"));
+        let config = with("workers=2\npassword_files=\"p-{worker}\"").expect("good");
+        let names = ["hub", "centre", "hub-1", "centre-1", "hub-2", "centre-2"];
+        assert_eq!(config.own_names(), names);
+        let second = config.of_worker(2).expect("there is one");
+        let mqtt = &second.mqtt;
+        assert_eq!(
+            (mqtt.username.as_deref(), mqtt.client_id.as_str()),
+            (Some("hub-2"), "centre-2")
+        );
+        assert_eq!(mqtt.password_file.as_deref(), Some(Path::new("p-2")));
+        let same = with("workers=1").and_then(|config| {
+            let worker = config.of_worker(1).map_err(|error| error.to_string())?;
+            Ok(worker.mqtt.password_file)
+        });
+        assert_eq!(same, Ok(Some("p".into())), "without a file it is the hub's");
+        for (number, says) in [(0, "no worker 0"), (3, "no worker 3, only 1 to 2")] {
+            let refused = config.of_worker(number).expect_err("none").to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+        let none = with("workers=0").expect("good").of_worker(1);
+        let none = none.expect_err("none").to_string();
+        assert!(none.contains("[ingest] workers is 0"), "{none}");
+        let booth = format!("{MOST}[ingest]\nworkers=1\n[[booth]]\nid=\"hub-1\"\n");
+        for (text, says) in [
+            ("[ingest]\nworkers=1\n".to_owned(), "needs [store] database"),
+            (format!("{MOST}[ingest]\nworkers=65\n"), "between 0 and 64"),
+            (
+                format!("{MOST}[ingest]\nworkers=1\npassword_files=\"p\"\n"),
+                "needs {worker}",
+            ),
+            (booth, "the hub's own name at the broker"),
+        ] {
+            let refused = checked(&text).expect_err("refused");
+            assert!(refused.contains(says), "{refused}");
+        }
     }
 
     #[test]

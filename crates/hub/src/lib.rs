@@ -29,6 +29,7 @@ pub mod forget;
 pub mod http;
 pub mod imports;
 pub mod ingest;
+pub mod ingest_worker;
 pub mod intake;
 pub mod keys;
 pub mod login;

@@ -26,6 +26,7 @@ use booth_hub::dpia;
 use booth_hub::enrol;
 use booth_hub::forget;
 use booth_hub::ingest;
+use booth_hub::ingest_worker;
 use booth_hub::keys;
 use booth_hub::people;
 use booth_hub::pilot;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 fn run_command(command: Command) -> ExitCode {
     match command {
-        Command::Serve { .. } => {
+        Command::Serve { .. } | Command::Ingest { .. } => {
             journal::init_daemon("booth-hub", log::LevelFilter::Info);
             crew::log_panics();
         }
@@ -98,6 +99,10 @@ fn run(command: Command) -> Result<(), Failure> {
                 true => Ok(runtime.block_on(desk::serve(config))?),
                 false => Ok(runtime.block_on(serve::serve(config))?),
             }
+        }
+        Command::Ingest { worker, config } => {
+            let config = HubConfig::load(&config)?;
+            Ok(runtime.block_on(ingest_worker::work(config, worker))?)
         }
         Command::Withdraw { clip, config } => {
             let config = HubConfig::load(&config)?;

@@ -29,12 +29,13 @@ use self::session::Session;
 use super::complaints;
 use super::fence::Fence;
 use super::ingest::shortened;
+use super::ingest_worker::Leases;
 use super::intake::{Intake, Tell};
 use super::login::{RECEIVE_MAXIMUM, terms};
 use super::monitoring::Meters;
 use super::orders::Order;
 use super::presence::About;
-use super::store::{self, BrokerStatus};
+use super::store::{self, BrokerStatus, Message};
 use super::worker::{Job, MAX_WAITING, Outcome};
 use booth_contract::time::rfc3339;
 use booth_contract::{Topic, Topics};
@@ -78,6 +79,8 @@ pub struct Link {
     pub intake: Intake,
     /// Senders that the hub does not listen to.
     pub fence: Fence,
+    /// A worker's booths; without it this link is the hub's, which says that it is there.
+    pub leases: Option<Arc<Leases>>,
     /// The way to the store's thread.
     pub jobs: SyncSender<Job>,
     /// Jobs that the store has not reported yet.
@@ -297,15 +300,24 @@ impl Link {
         self.at_store == 0 && self.intake.is_done()
     }
 
-    /// Hands the store the next messages.
+    /// Hands the store the next messages. What came of a booth that another worker has meanwhile is that worker's: the booth sends it again.
     fn feed(&mut self) -> Result<(), Fault> {
         while self.at_store < MOST_AT_STORE {
             let Some(message) = self.intake.pop(clock::mono()) else {
                 break;
             };
-            self.hand_over(Job::Message(message))?;
+            if self.is_mine(&message) {
+                self.hand_over(Job::Message(message))?;
+            }
         }
         Ok(())
+    }
+
+    fn is_mine(&self, message: &Message) -> bool {
+        self.leases.as_ref().is_none_or(|leases| {
+            let sender = self.topics.sender(&message.topic).unwrap_or_default();
+            leases.has(clock::mono(), sender)
+        })
     }
 
     fn hand_over(&mut self, job: Job) -> Result<(), Fault> {
@@ -353,6 +365,9 @@ impl Link {
             return;
         }
         let now = clock::mono();
+        if let Some(leases) = &self.leases {
+            self.fence.lease(leases.held(now));
+        }
         for sender in self.intake.floods() {
             let Some(span) = self.fence.shut(now, &sender) else {
                 continue;
@@ -372,14 +387,11 @@ impl Link {
     /// One connection, from CONNECT to its end.
     async fn connected(&mut self) -> Ended {
         self.connection += 1;
-        let will = LastWill::new(
-            self.topics.name(&Topic::HubState),
-            self.about.lost(None),
-            QoS::AtLeastOnce,
-            true,
-            None,
-        );
-        let terms = terms(MAX_REQUESTS, true, Some(will));
+        let will = self.leases.is_none().then(|| {
+            let topic = self.topics.name(&Topic::HubState);
+            LastWill::new(topic, self.about.lost(None), QoS::AtLeastOnce, true, None)
+        });
+        let terms = terms(MAX_REQUESTS, true, will);
         let (client, events, line) = self.login.client(terms, &self.learned.unlucky);
         let mut session = self.session(client, line.clone());
         let mut online_since = None;
@@ -408,9 +420,11 @@ impl Link {
             topics: self.topics.clone(),
             own_state: self.topics.name(&Topic::HubState),
             about: self.about.clone(),
+            is_introducing: self.leases.is_none(),
             connection: self.connection,
             phase: Phase::Connecting,
             asks: match self.learned.suspects && self.learned.is_introduced {
+                _ if self.leases.is_some() => Asks::No,
                 true => Asks::WhetherAnother,
                 false
                     if self.learned.rivals > 0 || self.learned.suspects || self.connection == 1 =>
@@ -540,6 +554,9 @@ impl Link {
     }
 
     fn came_online(&mut self, session: &mut Session) {
+        if let Some(leases) = &self.leases {
+            self.fence.lease(leases.held(clock::mono()));
+        }
         if !self.learned.knows_no_names {
             session.ask(self.fence.connected(clock::mono()));
         }

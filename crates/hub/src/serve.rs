@@ -5,11 +5,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,7 +20,7 @@ use super::centre::HubCentre;
 use super::config::HubConfig;
 use super::course;
 use super::door::Door;
-use super::fence::Fence;
+use super::fence::{Fence, Hears};
 use super::http::{self, Names, Pages, UpdateFiles};
 use super::intake::Intake;
 use super::keys::{Keyring, KeysError};
@@ -31,7 +33,7 @@ use super::receipts::{Opener, ReceiptKey};
 use super::rollout::Rollouts;
 use super::side_door::SideDoor;
 use super::store::private::Private;
-use super::store::{BrokerStatus, Store, StoreError, StoreRules, StoreViews};
+use super::store::{BrokerStatus, Share, Store, StoreError, StoreRules, StoreViews};
 use super::view::Views;
 use super::withdrawing::{How, Withdrawing};
 use super::worker::{self, Outcome};
@@ -83,7 +85,11 @@ pub async fn serve_witnessed(
     let mut crew = Crew::gather();
     let login = login::login(&config)?;
     let keys = Arc::new(Keyring::read(&config.privacy.identities)?);
-    let (store, withdrawing) = open_store(&config, &keys)?;
+    let (share, hears) = match config.ingest.workers {
+        0 => (Share::All, Hears::Everything),
+        _ => (Share::Centre, Hears::Reports),
+    };
+    let (store, withdrawing) = open_store(&config, &keys, share)?;
     let expected = config.booths.iter().map(|booth| booth.id.to_string());
     let known: Vec<String> = expected.chain(store.senders()?).collect();
     let (listener, address) = listen(&config).await?;
@@ -193,7 +199,8 @@ pub async fn serve_witnessed(
         about: About::new(&config),
         dir: config.store.dir.clone(),
         intake: Intake::new(Topics::new(config.mqtt.root.clone())),
-        fence: Fence::new(Topics::new(config.mqtt.root.clone()), known),
+        fence: Fence::new(Topics::new(config.mqtt.root.clone()), hears, known),
+        leases: None,
         jobs,
         at_store: 0,
         outcomes,
@@ -209,8 +216,7 @@ pub async fn serve_witnessed(
         learned: Learned::default(),
         meters,
     };
-    let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut signals = Signals::hear()?;
     log::info!(
         "booth-hub is up: pages on {scheme}://{address}/, clips in {}",
         config.store.dir.display()
@@ -218,23 +224,7 @@ pub async fn serve_witnessed(
     tell_systemd(&[NotifyState::Ready]);
 
     let mut link = std::pin::pin!(crew::watched("link", link.run()));
-    let mut link_is_over = false;
-    let result = tokio::select! {
-        _ = term.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        death = crew.death() => Err(death),
-        ended = &mut link => {
-            link_is_over = true;
-            Err(match ended {
-                Err(death) => death,
-                // The link ends by itself when the store's thread has died; the reason of that death comes a moment later.
-                Ok(()) => crew.death().await,
-            })
-        }
-    };
-    if let Err(death) = &result {
-        log::error!("{death}; the hub ends");
-    }
+    let (result, link_is_over) = signals.or_end_of(&mut crew, link.as_mut()).await;
     crew.dismiss();
     tell_systemd(&[NotifyState::Stopping]);
     // All receivers may be gone already.
@@ -256,6 +246,51 @@ pub async fn serve_witnessed(
     let _ = course_thread.join();
     log::info!("booth-hub has stopped");
     Ok(result?)
+}
+
+/// The signals that end a process.
+pub(crate) struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Hears them from here on.
+    ///
+    /// # Errors
+    /// A system that gives none.
+    pub(crate) fn hear() -> Result<Self, ServeError> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them, or for a death. Whether the link has ended by itself.
+    pub(crate) async fn or_end_of(
+        &mut self,
+        crew: &mut Crew,
+        mut link: Pin<&mut impl Future<Output = Result<(), Death>>>,
+    ) -> (Result<(), Death>, bool) {
+        let mut link_is_over = false;
+        let result = tokio::select! {
+            _ = self.term.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+            death = crew.death() => Err(death),
+            ended = &mut link => {
+                link_is_over = true;
+                Err(match ended {
+                    Err(death) => death,
+                    // The link ends by itself when the store's thread has died; the reason of that death comes a moment later.
+                    Ok(()) => crew.death().await,
+                })
+            }
+        };
+        if let Err(death) = &result {
+            log::error!("{death}; the hub ends");
+        }
+        (result, link_is_over)
+    }
 }
 
 /// How often the city looks for what arrived, and how often it looks for messages that an operator admitted late.
@@ -329,7 +364,7 @@ async fn follow(city: Arc<City>) {
 /// A key or a store that cannot be opened.
 pub fn stopped_store(config: &HubConfig) -> Result<Store, ServeError> {
     let keys = Arc::new(Keyring::read(&config.privacy.identities)?);
-    open_store(config, &keys).map(|(store, _)| store)
+    open_store(config, &keys, Share::All).map(|(store, _)| store)
 }
 
 /// What the store is opened with.
@@ -348,12 +383,11 @@ pub fn store_rules(config: &HubConfig) -> StoreRules {
 fn open_store(
     config: &HubConfig,
     keys: &Arc<Keyring>,
+    share: Share,
 ) -> Result<(Store, Arc<Withdrawing>), ServeError> {
     let dir = &config.store.dir;
-    let named = config.privacy.seals_to().unwrap_or_default();
-    let own = Recipients::new(keys.recipients()).ok();
-    let seals_to = named.or(own);
-    let mut store = Store::open(&store_rules(config))?
+    let seals_to = seals_to(config, keys);
+    let mut store = Store::open_as(&store_rules(config), share)?
         .keeping_free(config.store.reserve_bytes)
         .sealing_to(seals_to.clone())
         .avoiding(config.codes.digits());
@@ -370,6 +404,12 @@ fn open_store(
     };
     let store = store.refusing(config.own_names())?;
     Ok((store, Arc::new(Withdrawing::new(dir, how))))
+}
+
+/// Whom bodies that come open are sealed to before they are kept.
+pub(crate) fn seals_to(config: &HubConfig, keys: &Keyring) -> Option<Recipients> {
+    let named = config.privacy.seals_to().unwrap_or_default();
+    named.or_else(|| Recipients::new(keys.recipients()).ok())
 }
 
 /// The names of the keys that booths may seal to besides this hub's own.
@@ -415,14 +455,12 @@ async fn listen_on(
     Ok((listener, address))
 }
 
-pub(crate) fn signal(
-    kind: tokio::signal::unix::SignalKind,
-) -> Result<tokio::signal::unix::Signal, ServeError> {
+pub(crate) fn signal(kind: SignalKind) -> Result<Signal, ServeError> {
     tokio::signal::unix::signal(kind).map_err(ServeError::System)
 }
 
 /// Without systemd this does nothing.
-fn tell_systemd(state: &[NotifyState<'_>]) {
+pub(crate) fn tell_systemd(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         log::debug!("systemd does not listen: {error}");
     }

@@ -150,6 +150,20 @@ pub(crate) fn of_the_bodies(fault: Option<String>) -> Option<Sighting> {
     })
 }
 
+/// How many of the workers live, where fewer do than are wanted.
+pub(crate) fn of_the_workers(living: Option<u64>, wanted: u16) -> Option<Sighting> {
+    let living = living.filter(|living| *living < u64::from(wanted))?;
+    let severity = match living {
+        0 => Severity::CitizenCannotSpeak,
+        _ => Severity::Watch,
+    };
+    Some(Sighting {
+        number: i64::try_from(living).unwrap_or(i64::MAX),
+        text: wanted.to_string(),
+        ..of_the_hub("workers", severity)
+    })
+}
+
 fn of(booth: &BoothView, kind: &str, severity: Severity) -> Sighting {
     Sighting {
         subject: booth.booth_id.clone(),

@@ -213,6 +213,12 @@ fn run(
                     return;
                 }
             }
+            match store.follow_workers() {
+                Ok(living) => meters.workers(living),
+                Err(error) => {
+                    log::warn!(fault = "workers"; "what workers do cannot be followed for now: {error}");
+                }
+            }
         }
         if let Err(error) = store.carry(now) {
             log::error!(fault = "bodies"; "a body could not be carried into the bucket; it stays in the folder: {error}");
@@ -246,6 +252,9 @@ fn give_up(store: &mut Store, batch: &Batch, error: &StoreError) {
 }
 
 fn handle_all(store: &mut Store, batch: &mut Batch) -> Result<Vec<Outcome>, StoreError> {
+    if !batch.submits.is_empty() || !batch.brings.is_empty() {
+        store.begin_alone()?;
+    }
     let mut kept = Vec::with_capacity(batch.submits.len());
     for submit in &batch.submits {
         kept.push(store.submit(clock::wall(), clock::mono(), &submit.entry, &submit.clip_id)?);

@@ -29,7 +29,7 @@ const MOST_OPEN: usize = 20_000;
 /// How long something must be seen before it is an alert: what comes and goes by itself is none.
 fn raised_after(kind: &str) -> SignedDuration {
     SignedDuration::from_secs(match kind {
-        "broker" | "fleet_silent" | "bodies" => 60,
+        "broker" | "fleet_silent" | "bodies" | "workers" => 60,
         "silent" | "clock_off" | "hub_clock" => 120,
         // Clips are on their way for a while.
         "gaps" => 1_800,

@@ -57,7 +57,7 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "silent",
     "fleet_silent",
     "too_quiet",
@@ -71,6 +71,7 @@ pub const KINDS: [&str; 13] = [
     "disk",
     "backup",
     "bodies",
+    "workers",
 ];
 
 /// What is remembered of the looks.

@@ -42,6 +42,8 @@ struct State {
     remote: Option<Remote>,
     transaction: InTransaction,
     patience: Duration,
+    /// How long a transaction may stand still before the server gives it up.
+    standstill: Option<Duration>,
     /// What this session alone may do, as the key of a lock.
     holds: Option<i64>,
     changes: u64,
@@ -75,6 +77,7 @@ impl Session {
                 remote: None,
                 transaction: InTransaction::None,
                 patience: PATIENCE,
+                standstill: None,
                 holds: None,
                 changes: 0,
             }),
@@ -96,7 +99,9 @@ impl Session {
     fn connect(&self, state: &mut State) -> Result<()> {
         state.remote = None;
         let remote = Remote::connect(&self.address)?;
-        remote.ask(&Arc::new(Ask::Batch(self.settings(state.patience))))?;
+        let mut settings = self.settings(state.patience);
+        settings.extend(state.standstill.map(giving_way));
+        remote.ask(&Arc::new(Ask::Batch(settings)))?;
         if let Some(key) = state.holds
             && !take(&remote, key)?
         {
@@ -249,6 +254,12 @@ impl Session {
         self.batch(&format!("SET lock_timeout = {}", in_ms(patience)))
     }
 
+    /// Has the server give up a transaction that stands still for so long, or whose other end is gone.
+    pub(crate) fn give_way_after(&self, standstill: Duration) -> Result<()> {
+        self.state.borrow_mut().standstill = Some(standstill);
+        self.batch(&giving_way(standstill))
+    }
+
     /// Makes this session the only one of its kind in this namespace, for as long as it lives; a connection that is made again takes the lock
     /// again. `false` where another one has it.
     pub(crate) fn hold(&self, what: &str) -> Result<bool> {
@@ -279,6 +290,15 @@ fn take(remote: &Remote, key: i64) -> Result<bool> {
         Err(Error::Postgres { code, .. }) if code == LOCK_NOT_AVAILABLE => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The settings by which the server gives up a transaction. A machine that is gone is noticed after three unanswered questions; where the server is on
+/// this machine it ignores them.
+fn giving_way(standstill: Duration) -> String {
+    format!(
+        "; SET idle_in_transaction_session_timeout = {}; SET tcp_keepalives_idle = 4; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3",
+        in_ms(standstill)
+    )
 }
 
 /// PostgreSQL takes zero for no limit.

@@ -91,6 +91,31 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
         config: PathBuf,
     },
+    /// Take in what citizens said, as one of several workers beside the hub that serves, until stopped
+    ///
+    /// For a country's booths: one process may have too much to take in. hub.toml is the same for all of them:
+    ///
+    ///   [store]
+    ///   database = "postgres://booth-hub@%2Frun%2Fpostgresql/booth"
+    ///
+    ///   [ingest]
+    ///   workers = 2
+    ///
+    /// booth-hub serve shows, commands and deletes, says at the broker that the hub is there, and hears what booths say of themselves; the workers
+    /// take in what citizens said there. Each booth is one worker's at a time, by a lease in the database; when a worker dies, the others have its
+    /// booths within ten seconds. Each logs in at the broker under a name of its own, `hub-1` besides `hub` (docs/mosquitto.acl has both). Workers
+    /// work on the folder of the hub that serves ([store] dir), on the same machine: see docs/hub-workers.md.
+    ///
+    /// SIGTERM stops cleanly and gives the booths to the other workers at once.
+    #[command(verbatim_doc_comment)]
+    Ingest {
+        /// The number of this worker, from 1 to [ingest] workers
+        #[arg(long, value_name = "N")]
+        worker: u16,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/booth-hub/hub.toml")]
+        config: PathBuf,
+    },
     /// Prove every stored body and every row of the database against each other
     ///
     /// Reads everything and changes nothing; works beside a running hub. Says each thing that is missing, extra or different, and what

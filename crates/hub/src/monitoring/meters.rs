@@ -34,6 +34,8 @@ pub struct Meters {
     /// Why the store could not do its work, until it does it again.
     fault: Mutex<Option<String>>,
     bodies: Mutex<Option<String>>,
+    /// How many workers live, beside a hub that has workers.
+    workers: Mutex<Option<u64>>,
     /// Jobs that shared a commit.
     pub(super) batches: Histogram,
     /// How long handling and committing a batch took, seconds.
@@ -54,6 +56,7 @@ impl Meters {
             failures: AtomicU64::new(0),
             fault: Mutex::new(None),
             bodies: Mutex::new(None),
+            workers: Mutex::new(None),
             batches: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
             commits: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
         }
@@ -113,6 +116,16 @@ impl Meters {
     /// Notes why the bucket with the bodies does not do its work; `None` while it does.
     pub fn bodies(&self, fault: Option<String>) {
         *self.bodies.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// The store's thread has seen so many workers; `None` where there are to be none.
+    pub(crate) fn workers(&self, living: Option<u64>) {
+        *self.workers.lock().unwrap_or_else(PoisonError::into_inner) = living;
+    }
+
+    /// How many workers live, where a hub has workers.
+    pub(crate) fn living_workers(&self) -> Option<u64> {
+        *self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the store could not do its work, if it has not done it since.

@@ -113,7 +113,11 @@ impl Parts {
         let fault = self.meters.fault();
         let fault = fault.map(|fault| format!("The store takes no writes: {fault}."));
         let room = no_room(free, self.reserve_bytes);
-        [away, fault, room].into_iter().flatten().collect()
+        let workers = (self.meters.living_workers() == Some(0)).then(|| {
+            "No worker takes messages in: start booth-hub-ingest@1 (docs/hub-workers.md)."
+                .to_owned()
+        });
+        [away, fault, room, workers].into_iter().flatten().collect()
     }
 
     /// Looks at everything.

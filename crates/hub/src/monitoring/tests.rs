@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use booth_city::City;
+use booth_contract::Severity;
 use booth_contract::time::Mono;
 use booth_host::clock;
 use serde_json::{Value, json};
@@ -288,6 +289,31 @@ fn a_store_that_takes_no_writes_is_said_until_it_does() {
     );
     hub.meters.bodies(None);
     assert!(crate::sightings::of_the_bodies(hub.meters.bodies_fault()).is_none());
+}
+
+#[test]
+fn a_hub_whose_workers_are_all_gone_is_not_ready_and_fewer_than_wanted_are_told() {
+    let hub = Running::filled(|_| ());
+    let told = |wanted: u16| {
+        let seen = crate::sightings::of_the_workers(hub.meters.living_workers(), wanted);
+        seen.map(|seen| (seen.kind, seen.number, seen.text, seen.severity))
+    };
+    assert_eq!(told(0), None, "it does all the work itself");
+    for (living, severity) in [
+        (0, Some(Severity::CitizenCannotSpeak)),
+        (1, Some(Severity::Watch)),
+        (2, None),
+    ] {
+        hub.meters.workers(Some(living));
+        let wanted = severity.map(|severity| {
+            let number = i64::try_from(living).expect("a number");
+            ("workers".to_owned(), number, "2".to_owned(), severity)
+        });
+        assert_eq!(told(2), wanted);
+        let (status, why) = hub.get("/readyz", None);
+        assert_eq!(status == 503, living == 0, "{why}");
+        assert_eq!(why.contains("booth-hub-ingest@1"), living == 0, "{why}");
+    }
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(super) struct Session {
     /// The topic of the hub's own state.
     pub(super) own_state: String,
     pub(super) about: About,
+    /// Whether this link says that the hub is there; a worker's does not.
+    pub(super) is_introducing: bool,
     pub(super) connection: u64,
     pub(super) phase: Phase,
     /// Whether, and why, to look for another hub's presence.
@@ -92,10 +94,15 @@ impl Session {
                 {
                     return Err(self.broker(What::NoQos1));
                 }
+                let at_first = fence.at_first();
+                if at_first.is_empty() {
+                    self.phase = Phase::Probing;
+                    return Ok(());
+                }
                 self.phase = Phase::Subscribing;
-                self.subscribe(self.topics.hub_filter())
+                self.subscribe(&at_first)
             }
-            Event::Incoming(Packet::SubAck(suback)) => self.subscribed(suback.pkid),
+            Event::Incoming(Packet::SubAck(suback)) => self.subscribed(suback.pkid, fence),
             Event::Incoming(Packet::Publish(publish)) => self.message(publish, intake, fence),
             Event::Incoming(Packet::PubAck(ack)) => {
                 self.heard += 1;
@@ -123,24 +130,31 @@ impl Session {
         }
     }
 
-    fn subscribe(&self, filter: String) -> Step {
-        let asked = self.client.try_subscribe(filter, QoS::AtLeastOnce);
+    fn subscribe(&self, filters: &[String]) -> Step {
+        let filters = filters.iter().cloned();
+        let filters = filters.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+        let asked = self.client.try_subscribe_many(filters);
         asked.map_err(|_| "the subscription could not be asked for".to_owned().into())
     }
 
-    fn subscribed(&mut self, packet_id: u16) -> Step {
+    fn subscribed(&mut self, packet_id: u16, fence: &Fence) -> Step {
         let answer = self.line.answer(packet_id).unwrap_or_default();
         let is_refused = answer.codes.iter().any(|code| *code >= 0x80);
         match self.phase {
             Phase::Subscribing if is_refused => {
-                let filter = self.topics.hub_filter();
+                let filter = fence.at_first().join(", ");
                 return Err(self.broker(What::NotSubscribed { filter, answer }));
             }
             Phase::Subscribing if self.asks != Asks::No => {
                 self.phase = Phase::Asking;
-                return self.subscribe(self.own_state.clone());
+                return self.subscribe(std::slice::from_ref(&self.own_state));
             }
             Phase::Subscribing | Phase::Asking => self.phase = Phase::Probing,
+            // A worker knows its booths by their names alone.
+            _ if is_refused && fence.at_first().is_empty() => {
+                let filter = self.topics.word_filters("+").join(", ");
+                return Err(self.broker(What::NotSubscribed { filter, answer }));
+            }
             // At this broker a sender that floods cannot be shut out; the hub subscribes to everybody again.
             _ if is_refused && !self.knows_no_names => {
                 self.knows_no_names = true;
@@ -149,7 +163,7 @@ impl Session {
                     "the broker lets the hub subscribe to no booth by its name ({}): give the hub's user the role of docs/mosquitto.acl",
                     trouble::answered(&answer)
                 );
-                self.ask(vec![Ask::Everybody]);
+                self.ask(vec![Ask::Everybody(fence.at_first())]);
             }
             _ => {}
         }
@@ -160,8 +174,7 @@ impl Session {
     pub(super) fn ask(&mut self, asks: Vec<Ask>) {
         for ask in asks {
             match ask {
-                Ask::Everybody => {
-                    let all = vec![self.topics.hub_filter()];
+                Ask::Everybody(all) => {
                     let say = Say::Listen(all, RetainForwardRule::OnEverySubscribe);
                     self.outbox.push_back(say);
                 }
@@ -331,6 +344,9 @@ impl Session {
     }
 
     pub(super) fn say_online(&mut self) {
+        if !self.is_introducing {
+            return;
+        }
         let expires = PublishProperties {
             message_expiry_interval: Some(PRESENCE_EXPIRY_S),
             ..PublishProperties::default()
@@ -350,10 +366,12 @@ impl Session {
     pub(super) fn leave_if_done(&mut self, is_done: bool) -> Step {
         if self.phase == Phase::Finishing && is_done {
             self.phase = Phase::Leaving;
-            // The contract has only this word for a hub that is not there.
-            let lost = self.about.lost(Some(clock::wall()));
-            self.publish(&Topic::HubState, lost, self.retained());
-            return Ok(());
+            if self.is_introducing {
+                // The contract has only this word for a hub that is not there.
+                let lost = self.about.lost(Some(clock::wall()));
+                self.publish(&Topic::HubState, lost, self.retained());
+                return Ok(());
+            }
         }
         if self.phase == Phase::Leaving && self.heard >= self.said {
             let left = self.client.try_disconnect_now();

@@ -19,7 +19,7 @@ use super::private;
 use super::record::{self, AtRest, Kept, Part, Record};
 use super::rows::{self, Known, NewRow, Rank};
 use super::staging::Offer;
-use super::{Point, Store, StoreError, staging};
+use super::{Point, Share, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
 use crate::ingest::{self, Answer};
@@ -110,20 +110,11 @@ impl Store {
             let reason = "no booth sends written messages";
             return self.refuse(wall, sender, clip_id, manifest.sha256.as_ref(), reason);
         }
+        self.begin_alone()?;
         let hash = manifest.sha256.clone();
         let offer = self.offer(manifest, payload);
-        if let Some(withdrawn) = self.withdrawn(clip_id)? {
-            self.staging.erase(clip_id, Some(sender))?;
-            // Whoever stores something under another's id and takes it back deletes nothing of the other's.
-            let is_it = |of: &BodyHash| match of.as_str() {
-                "choice" => offer.manifest.bytes == 0,
-                _ => Some(of) == hash.as_ref(),
-            };
-            if !withdrawn.as_ref().is_none_or(is_it) {
-                return self.refuse(wall, sender, clip_id, hash.as_ref(), OTHER_WITHDRAWN);
-            }
-            self.note_number(&offer.manifest)?;
-            return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
+        if let Some(answer) = self.was_withdrawn(wall, sender, &offer)? {
+            return Ok(Some(answer));
         }
         if self.was_withdrawn_before(wall, sender, &offer)? {
             return Ok(Some(ingest::discard(sender, clip_id, hash.as_ref(), wall)));
@@ -161,6 +152,37 @@ impl Store {
             true => Ok(self.missing_of(wall, sender, &offer)),
             false => Ok(None),
         }
+    }
+
+    /// The answer to a clip that was withdrawn: what came of it is deleted.
+    fn was_withdrawn(
+        &mut self,
+        wall: Timestamp,
+        sender: &BoothId,
+        offer: &Offer,
+    ) -> Result<Option<Answer>, StoreError> {
+        let Manifest {
+            clip_id, sha256, ..
+        } = &offer.manifest;
+        let Some(withdrawn) = self.withdrawn(clip_id)? else {
+            return Ok(None);
+        };
+        self.staging.erase(clip_id, Some(sender))?;
+        // Whoever stores something under another's id and takes it back deletes nothing of the other's.
+        let is_it = |of: &BodyHash| match of.as_str() {
+            "choice" => offer.manifest.bytes == 0,
+            _ => Some(of) == sha256.as_ref(),
+        };
+        if !withdrawn.as_ref().is_none_or(is_it) {
+            return self.refuse(wall, sender, clip_id, sha256.as_ref(), OTHER_WITHDRAWN);
+        }
+        self.note_number(&offer.manifest)?;
+        Ok(Some(ingest::discard(
+            sender,
+            clip_id,
+            sha256.as_ref(),
+            wall,
+        )))
     }
 
     /// What is done with the manifest of a clip that has an entry: the answer, if this is all. It goes on like a new one if it brings
@@ -258,6 +280,13 @@ impl Store {
             let bytes = offer.manifest.bytes;
             let found = self.staging.hash_of_first(sender, clip_id, bytes)?;
             if Some(&found) == offer.manifest.sha256.as_ref() {
+                self.begin_alone()?;
+                // Where one process does all, what is withdrawn has nothing left here that could become whole.
+                if self.share != Share::All
+                    && let Some(answer) = self.was_withdrawn(wall, sender, offer)?
+                {
+                    return Ok(Some(answer));
+                }
                 if !self.is_of_its_clip(sender, offer)? {
                     self.drop_offer(sender, offer)?;
                     let reason = "the sealed body is another clip's";

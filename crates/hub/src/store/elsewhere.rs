@@ -41,6 +41,14 @@ pub(super) fn bind(dir: &Path, wanted: Option<&Elsewhere>) -> Result<(), StoreEr
     }
 }
 
+/// Whether the folder's note says that its rows are elsewhere.
+///
+/// # Errors
+/// A note that cannot be read.
+pub(super) fn is_noted(dir: &Path) -> Result<bool, StoreError> {
+    Ok(of(dir)?.is_some())
+}
+
 /// Whether the folder and the configuration say the same, before anything is done by either. A new folder says nothing.
 ///
 /// # Errors

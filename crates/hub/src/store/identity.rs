@@ -66,6 +66,20 @@ pub(super) fn belong_together(
     }
 }
 
+/// Whether this database's name stands beside the clips.
+///
+/// # Errors
+/// Every error of the file system and the database.
+pub(super) fn is_theirs(db: &Connection, clips: &Path) -> Result<bool, StoreError> {
+    let name: String = db.query_row("SELECT name FROM store", [], |row| row.get(0))?;
+    let mark = clips.join(".store");
+    match fs::read_to_string(&mark) {
+        Ok(marked) => Ok(marked == name),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::file("reading", &mark, error)),
+    }
+}
+
 /// Writes the database's name beside the clips, durably.
 ///
 /// # Errors

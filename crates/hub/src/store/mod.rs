@@ -42,6 +42,7 @@ mod reports;
 mod restore;
 mod rows;
 mod schema;
+mod share;
 mod staging;
 mod submissions;
 mod unreadable;
@@ -58,7 +59,6 @@ use std::time::Duration;
 use booth_database::elsewhere::Elsewhere;
 use booth_database::{Connection, TransactionBehavior};
 use jiff::Timestamp;
-use rustix::fs::FlockOperation;
 
 pub use accept::{Accepted, accept, mark_child};
 pub use backup::{BackedUp, backup};
@@ -76,6 +76,7 @@ pub use rebuild::{Rebuilt, rebuild};
 pub use reports::{config_reports, introduced};
 pub use restore::{Restored, restore};
 pub(crate) use rows::{Rank, show_operator};
+pub use share::Share;
 pub(crate) use submissions::{Entry, Kept, Levels, OWN_SENDERS, VoteCode, random_bytes};
 pub use views::{BrokerStatus, StoreViews};
 pub(crate) use withdrawals::OF_PAGE;
@@ -99,9 +100,14 @@ use identity::Watch;
 use mover::Moves;
 use private::{Private, Unmatched};
 use record::Part;
+use share::{Locks, lock};
 use staging::Staging;
 use withdrawals::Paces;
 
+/// How long a worker waits for its turn to write: others may sync a batch to a slow disk.
+const PATIENCE_OF_A_WORKER: Duration = Duration::from_secs(30);
+/// A process that stands still for so long within a transaction loses it, so that the others can go on.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(60);
 /// Clips of an earlier version whose new records share a sync.
 const RECORDS_AT_ONCE: usize = 1_000;
 /// While less than this many times the reserve is free, senders that have used much of the disk get no more.
@@ -267,6 +273,18 @@ pub enum StoreError {
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
     InUse(PathBuf),
+    /// A worker's store is one process's alone.
+    #[error(
+        "{} is in use by a booth-hub that does all the work itself: set [ingest] workers in hub.toml, and start that one again",
+        .0.display()
+    )]
+    NotShared(PathBuf),
+    /// A worker finds no store that it could share.
+    #[error(
+        "{} is not the store of a hub whose rows are in the named database: start booth-hub serve there first, and give workers its [store] dir",
+        .0.display()
+    )]
+    NoCentre(PathBuf),
 }
 
 impl StoreError {
@@ -374,6 +392,9 @@ pub struct StoreRules {
 /// Everything the hub keeps; see the module's comment.
 #[derive(Debug)]
 pub struct Store {
+    share: Share,
+    /// The last row of the clips that has been looked at for its body, where workers write rows.
+    seen_row: i64,
     db: Connection,
     clips: PathBuf,
     bodies: Bodies,
@@ -422,29 +443,55 @@ pub struct Store {
     zone: jiff::tz::TimeZone,
     #[cfg(test)]
     cut: Option<tests::Cut>,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 impl Store {
     /// Opens or creates the store; unfinished files are removed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
     pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
+        #[cfg(test)]
+        if tests::is_over_postgresql() {
+            return Self::open_as(rules, Share::Centre);
+        }
+        Self::open_as(rules, Share::All)
+    }
+
+    /// The same for a part of the work. A worker creates nothing: it opens the store of a hub that has been there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn open_as(rules: &StoreRules, share: Share) -> Result<Self, StoreError> {
         let dir = &rules.dir;
         let is_new = !dir.exists();
         let clips = dir.join("clips");
-        for folder in [dir, &clips] {
-            plain_file::make_private_folder(folder)
-                .map_err(|e| StoreError::file("creating", folder, e))?;
+        if let Share::Worker(_) = share {
+            if is_new || !elsewhere::is_noted(dir)? {
+                return Err(StoreError::NoCentre(dir.clone()));
+            }
+        } else {
+            for folder in [dir, &clips] {
+                plain_file::make_private_folder(folder)
+                    .map_err(|e| StoreError::file("creating", folder, e))?;
+            }
         }
-        let lock = lock(dir)?;
-        elsewhere::bind(dir, rules.database.as_ref())?;
-        bodies::bind(dir, rules.bodies.as_ref())?;
+        let locks = Locks::take(dir, share)?;
+        if share.begins() {
+            elsewhere::bind(dir, rules.database.as_ref())?;
+            bodies::bind(dir, rules.bodies.as_ref())?;
+        }
         let bodies = Bodies::of(dir)?;
-        let moves = Moves::begin(&bodies)?;
+        let moves = match share.begins() {
+            true => Moves::begin(&bodies)?,
+            false => Moves::default(),
+        };
         let (db, watch) = match &rules.database {
             None => open_file(dir, &clips)?,
-            Some(_) => open_elsewhere(dir, &clips)?,
+            Some(_) => open_elsewhere(dir, &clips, share)?,
         };
-        let staging = Staging::open(dir.join("staging"))?;
+        let staging = Staging::open(dir.join(share.staging()))?;
         let disk = File::open(&clips).map_err(|e| StoreError::file("opening", &clips, e))?;
         // A folder in `clips/` may have been made before a power cut, and never synced.
         fsync(&clips)?;
@@ -453,9 +500,13 @@ impl Store {
             fsync(parent)?;
         }
         let private = Private::beside(dir);
-        record::sweep(&clips)?;
-        record::sweep(private.dir())?;
+        if locks.is_alone {
+            record::sweep(&clips)?;
+            record::sweep(private.dir())?;
+        }
         let mut store = Self {
+            share,
+            seen_row: 0,
             db,
             clips,
             bodies,
@@ -488,8 +539,13 @@ impl Store {
             zone: jiff::tz::TimeZone::system(),
             #[cfg(test)]
             cut: None,
-            _lock: lock,
+            _locks: locks.share(dir)?,
         };
+        if !share.begins() {
+            store.db.busy_timeout(PATIENCE_OF_A_WORKER)?;
+            return Ok(store);
+        }
+        store.seen_row = store.newest_row()?;
         store.write_missing_records()?;
         store.go_on_leaving()?;
         // Before anything is served or asked for: what was withdrawn may have come back with a backup.
@@ -815,20 +871,32 @@ impl Store {
     pub fn probe(&mut self, wall: Timestamp) -> Result<(), StoreError> {
         self.has_room()?;
         self.begin()?;
-        self.db.execute(
-            "DELETE FROM offer WHERE at < ?1",
-            [rfc3339(wall - jiff::SignedDuration::from_hours(24 * 30))],
-        )?;
-        alerts::hub_came(&self.db, wall)?;
+        if self.share.begins() {
+            self.db.execute(
+                "DELETE FROM offer WHERE at < ?1",
+                [rfc3339(wall - jiff::SignedDuration::from_hours(24 * 30))],
+            )?;
+            alerts::hub_came(&self.db, wall)?;
+        }
         self.watch.look()?;
-        let path = self.clips.join(".probe");
+        let path = self.clips.join(match self.share {
+            Share::Worker(number) => format!(".probe-{number}"),
+            _ => ".probe".to_owned(),
+        });
         fs::write(&path, b"booth-hub").map_err(|e| StoreError::file("writing", &path, e))?;
         fs::remove_file(&path).map_err(|e| StoreError::file("removing", &path, e))?;
         self.commit()
     }
 
-    /// Drops unfinished bodies that were left alone too long.
+    /// Drops unfinished bodies that were left alone too long, and those of clips that another process has withdrawn meanwhile.
     pub fn expire(&mut self, mono: Mono) -> Result<(), StoreError> {
+        if self.share != Share::All {
+            for clip_id in self.staging.clips() {
+                if self.withdrawn(&clip_id)?.is_some() {
+                    self.staging.erase(&clip_id, None)?;
+                }
+            }
+        }
         match self.staging.expire(mono)? {
             0 => {}
             n => log::info!(
@@ -875,6 +943,21 @@ impl Store {
             self.in_transaction = true;
         }
         Ok(())
+    }
+
+    /// Where other processes write, too, the batch's transaction begins before anything is judged that they may change: they wait for its end,
+    /// and what they have done before is seen.
+    pub(crate) fn begin_alone(&mut self) -> Result<(), StoreError> {
+        if self.share == Share::All {
+            return Ok(());
+        }
+        self.begin()?;
+        self.unmatched.look()
+    }
+
+    fn newest_row(&self) -> Result<i64, StoreError> {
+        let newest = "SELECT coalesce(max(rowid), 0) FROM kept";
+        Ok(self.db.query_row(newest, [], |row| row.get(0))?)
     }
 }
 
@@ -938,37 +1021,39 @@ fn open_file(dir: &Path, clips: &Path) -> Result<(Connection, Watch), StoreError
     Ok((db, watch))
 }
 
-/// Connects to the rows of these clips, for this process alone.
-fn open_elsewhere(dir: &Path, clips: &Path) -> Result<(Connection, Watch), StoreError> {
-    let db = schema::open_in(dir)?;
+/// Connects to the rows of these clips, for this process alone, or as one of several.
+fn open_elsewhere(
+    dir: &Path,
+    clips: &Path,
+    share: Share,
+) -> Result<(Connection, Watch), StoreError> {
+    let db = match share.begins() {
+        true => schema::open_in(dir)?,
+        false => schema::open_as_it_is(dir)?,
+    };
+    if share != Share::All {
+        db.give_way_after(LONGEST_STANDSTILL)?;
+    }
     let address = db.address().map(ToString::to_string);
     let address = PathBuf::from(address.unwrap_or_default());
-    if !db.hold("store")? {
+    let held = match share {
+        Share::All | Share::Centre => "store".to_owned(),
+        Share::Worker(number) => format!("worker {number}"),
+    };
+    if !db.hold(&held)? {
         return Err(StoreError::InUse(address));
+    }
+    if !share.begins() {
+        return match identity::is_theirs(&db, clips)? {
+            true => Ok((db, Watch::of_nothing())),
+            false => Err(StoreError::NoCentre(dir.to_owned())),
+        };
     }
     identity::belong_together(&db, &address, clips)?;
     if let Some(before) = migrate::set_aside(dir)? {
         log::warn!(about = "moved"; "{}", migrate::advice(&before));
     }
     Ok((db, Watch::of_nothing()))
-}
-
-/// How often a lock that another one has is looked at, and the pause after each look: a second together.
-const LOCK_LOOKS: u32 = 50;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
-
-/// Locks the store for this process, until the returned file is dropped.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let lock = File::create(&path).map_err(|e| StoreError::file("creating", &path, e))?;
-    // A program that was started a moment before the last holder ended has the lock, too, until it runs.
-    for _ in 0..LOCK_LOOKS {
-        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok(lock);
-        }
-        std::thread::park_timeout(LOCK_PAUSE);
-    }
-    Err(StoreError::InUse(dir.to_owned()))
 }
 
 /// The path of the database's file.

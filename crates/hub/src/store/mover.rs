@@ -17,8 +17,9 @@ use super::envelopes::BodyFiles;
 use super::private;
 use super::record::{self, AtRest, Part};
 use super::rows::{self, Known};
-use super::{Store, StoreError, fsync};
+use super::{Share, Store, StoreError, fsync};
 use crate::complaints;
+use crate::ingest_worker;
 use booth_contract::ClipId;
 use booth_contract::time::Mono;
 use booth_host::crew;
@@ -216,11 +217,14 @@ impl Store {
     /// Has the objects of a clip that is taken back deleted, whatever happens from here on; also by a hub that has its bucket again only later.
     pub(super) fn leaves_the_bucket(&mut self, clip_id: &ClipId) -> Result<(), StoreError> {
         let note = record::path(&self.clips, clip_id, Part::Away);
-        if self.moves.mover.is_some() || note.exists() {
+        if self.bodies.bucket().is_some() || note.exists() {
             self.private.leaves(clip_id)?;
-            self.moves
-                .leaving
-                .insert(clip_id.clone(), Leaving::default());
+            // A worker leaves it to the centre, which finds the mark.
+            if self.share.begins() {
+                self.moves
+                    .leaving
+                    .insert(clip_id.clone(), Leaving::default());
+            }
         }
         Ok(())
     }
@@ -231,6 +235,37 @@ impl Store {
             self.moves.leaving.insert(clip_id, Leaving::default());
         }
         Ok(())
+    }
+
+    /// Has carried and deleted what workers have left to be; answers how many of them live. Called about every second.
+    ///
+    /// # Errors
+    /// Every error of the file system and the database.
+    pub fn follow_workers(&mut self) -> Result<Option<u64>, StoreError> {
+        if self.share != Share::Centre {
+            return Ok(None);
+        }
+        let living = Some(ingest_worker::living(&self.db)?);
+        if self.moves.mover.is_none() {
+            return Ok(living);
+        }
+        let new: Vec<(i64, ClipId)> = self
+            .db
+            .prepare_cached(
+                "SELECT rowid, clip_id FROM kept WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+            )?
+            .query_map([self.seen_row, MOST_FRESH as i64], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?.into()))
+            })?
+            .collect::<Result<_, _>>()?;
+        for (row, clip_id) in new {
+            self.seen_row = row;
+            self.is_to_be_carried(&clip_id);
+        }
+        for clip_id in self.private.leaving()? {
+            self.moves.leaving.entry(clip_id).or_default();
+        }
+        Ok(living)
     }
 
     /// Carries one body more into the bucket, or deletes there. Returns at once; called again and again.

@@ -17,7 +17,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -466,6 +466,8 @@ pub(super) fn lines_of(path: &Path) -> Result<Vec<String>, StoreError> {
 pub(super) struct Unmatched {
     path: PathBuf,
     since: HashMap<ReceiptMark, Timestamp>,
+    /// What the file was when it was read or written last: its number and its length.
+    seen: Option<(u64, u64)>,
 }
 
 impl Unmatched {
@@ -491,7 +493,19 @@ impl Unmatched {
                 Err(_) => {}
             }
         }
-        Ok(Self { path, since })
+        let seen = seen(&path)?;
+        Ok(Self { path, since, seen })
+    }
+
+    /// Reads the list again where another process has changed it. Within a transaction of the store nobody else does.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        if seen(&self.path)? != self.seen {
+            *self = Self::read(self.path.clone())?;
+        }
+        Ok(())
     }
 
     /// Whether the receipt was withdrawn, and not too long ago.
@@ -512,10 +526,12 @@ impl Unmatched {
         self.since
             .retain(|_, at| wall.duration_since(*at) <= remembered());
         self.since.insert(mark.clone(), wall);
-        if self.since.len() + before / 2 < before {
-            return self.write_anew();
+        match self.since.len() + before / 2 < before {
+            true => self.write_anew()?,
+            false => self.append(&format!("{} {wall}", mark.as_str()))?,
         }
-        self.append(&format!("{} {wall}", mark.as_str()))
+        self.seen = seen(&self.path)?;
+        Ok(())
     }
 
     /// The clip of this receipt was found.
@@ -523,10 +539,11 @@ impl Unmatched {
     /// # Errors
     /// Every error of the file system.
     pub(super) fn found(&mut self, mark: &ReceiptMark) -> Result<(), StoreError> {
-        match self.since.remove(mark) {
-            Some(_) => self.append(&format!("{} found", mark.as_str())),
-            None => Ok(()),
+        if self.since.remove(mark).is_some() {
+            self.append(&format!("{} found", mark.as_str()))?;
+            self.seen = seen(&self.path)?;
         }
+        Ok(())
     }
 
     fn append(&self, line: &str) -> Result<(), StoreError> {
@@ -553,6 +570,15 @@ impl Unmatched {
             .map(|(mark, at)| format!("{} {at}\n", mark.as_str()))
             .collect();
         write(&self.path, text.as_bytes())
+    }
+}
+
+/// A file's number and its length: a list that is written anew has another number, and one that is added to is longer.
+fn seen(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
+    match fs::metadata(path) {
+        Ok(file) => Ok(Some((file.ino(), file.len()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::file("reading", path, error)),
     }
 }
 

@@ -216,6 +216,17 @@ pub(super) fn open_in(dir: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+/// The database of a store's folder for writing, as the hub that serves has left it.
+///
+/// # Errors
+/// [`StoreError::Version`] for a database of another version than this program's.
+pub(super) fn open_as_it_is(dir: &Path) -> Result<Connection, StoreError> {
+    let db = connect(dir, NAMESPACE, Role::Writer)?;
+    let db = db.ok_or_else(|| StoreError::NoCentre(dir.to_owned()))?;
+    is_of_this_version(&db)?;
+    Ok(db)
+}
+
 /// The database of a store's folder, for whoever only reads.
 pub(super) fn open_in_for_reading(dir: &Path) -> Result<Connection, StoreError> {
     match connect(dir, NAMESPACE, Role::Reader)? {

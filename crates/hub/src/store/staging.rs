@@ -6,7 +6,7 @@
 //! body comes again, because its clip was never acknowledged. A failure or a restart leaves files that the next start removes.
 #![allow(clippy::disallowed_methods)] // the hub's own file work: staging is not durable on purpose
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -221,6 +221,14 @@ impl Staging {
             .back()
             .map(|(_, file)| file)
             .ok_or_else(|| StoreError::file("opening", &path, std::io::ErrorKind::NotFound.into()))
+    }
+
+    /// The clips of which something is here.
+    pub(super) fn clips(&self) -> BTreeSet<ClipId> {
+        self.bodies
+            .keys()
+            .map(|(_, clip_id)| clip_id.clone())
+            .collect()
     }
 
     /// Forgets a body, file included.

@@ -42,6 +42,12 @@ impl Store {
         Ok(self)
     }
 
+    /// The same for a worker: what was taken from them earlier is the centre's business.
+    pub fn ignoring(mut self, names: Vec<String>) -> Self {
+        self.no_booths.extend(names);
+        self
+    }
+
     /// Whether this name is not a booth's.
     pub(super) fn is_no_booth(&self, sender: &str) -> bool {
         RESERVED_IDS.contains(&sender)

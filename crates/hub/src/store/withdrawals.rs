@@ -114,6 +114,14 @@ impl Paces {
 }
 
 impl Store {
+    /// Opens sealed receipts from now on; those that have come so far are the centre's.
+    pub fn opening_new_receipts(self, opener: Opener) -> Self {
+        Self {
+            opener: Some(opener),
+            ..self
+        }
+    }
+
     /// Opens sealed receipts from now on, and those that have come so far: each becomes a hash, and is forgotten.
     ///
     /// # Errors
@@ -305,6 +313,9 @@ impl Store {
                 self.goes_on_after(error, &mut first_fault)?;
             }
         }
+        if !self.share.begins() {
+            return first_fault.map_or(Ok(()), Err);
+        }
         let mut done = 0;
         for (path, source) in self.private.waiting()? {
             if done >= MOST_AT_ONCE {
@@ -421,6 +432,8 @@ impl Store {
         mark: &ReceiptMark,
         path: &Path,
     ) -> Result<(), StoreError> {
+        // A worker may be about to store the clip: either it is seen here, or the worker sees that it was taken back.
+        self.begin_alone()?;
         let fits = self.that_fit(mark)?;
         match fits.as_slice() {
             [] => {

@@ -102,7 +102,7 @@ struct Away {
     bench: Bench,
 }
 
-fn away_at(server: &SmallS3, dir: &Path) -> BodiesAway {
+pub(super) fn away_at(server: &SmallS3, dir: &Path) -> BodiesAway {
     let secret_file = dir.join("secret");
     fs::write(&secret_file, format!("{SECRET}\n")).expect("written");
     BodiesAway {

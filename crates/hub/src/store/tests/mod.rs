@@ -15,6 +15,9 @@ mod small_s3;
 mod submissions;
 mod whose;
 mod withdrawals;
+mod workers;
+
+pub(super) use elsewhere::is_over_postgresql;
 
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,238 @@
+//! Which booths a worker takes in, by leases in PostgreSQL.
+//!
+//! Owns: the tables `ingest.worker` and `ingest.lease`, how booths are shared out among the workers that live, and that a worker whose leases have
+//! run out knows it by its own monotonic clock. All times there are PostgreSQL's: a worker whose clock is wrong has what it should have. Never
+//! does: guard a clip. Two workers that take in one booth for a moment store each message once, because the second one finds it in the store.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use booth_contract::time::Mono;
+use booth_database::Connection;
+use booth_database::elsewhere::{ElsewhereError, connect};
+use booth_database::postgres::Role;
+use booth_host::{clock, crew};
+
+/// The namespace of the two tables.
+const NAMESPACE: &str = "ingest";
+/// How long a lease lasts, seconds: a worker that died is replaced after this time, and one more beat. Tests say themselves when it is over.
+const LASTS_S: u64 = if cfg!(test) { 3_600 } else { 6 };
+/// How often leases are renewed.
+const BEAT: Duration = Duration::from_millis(1_500);
+/// A worker gives up its leases so long before PostgreSQL does.
+const MARGIN: Duration = Duration::from_secs(1);
+/// The tables. Two workers that begin at once make them one after the other.
+const TABLES: &str = "
+SELECT pg_advisory_xact_lock(hashtextextended('booth-hub ingest tables', 0));
+CREATE SCHEMA IF NOT EXISTS ingest;
+-- The workers, and until when each lives unless it says so again.
+CREATE TABLE IF NOT EXISTS ingest.worker (name TEXT PRIMARY KEY, until TIMESTAMPTZ NOT NULL);
+-- Which worker takes in which booth.
+CREATE TABLE IF NOT EXISTS ingest.lease (booth_id TEXT PRIMARY KEY, worker TEXT NOT NULL, until TIMESTAMPTZ NOT NULL);
+CREATE INDEX IF NOT EXISTS lease_by_worker ON ingest.lease (worker);
+";
+
+/// The booths that this worker has, for all of its threads.
+#[derive(Debug, Default)]
+pub struct Leases(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    booths: BTreeSet<String>,
+    until: Mono,
+}
+
+impl Leases {
+    /// The booths that this worker has now.
+    pub fn held(&self, now: Mono) -> BTreeSet<String> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match now < held.until {
+            true => held.booths.clone(),
+            false => BTreeSet::new(),
+        }
+    }
+
+    /// Whether this worker has the booth now.
+    pub fn has(&self, now: Mono, booth: &str) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        now < held.until && held.booths.contains(booth)
+    }
+
+    fn renew(&self, booths: BTreeSet<String>, until: Mono) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Held { booths, until };
+    }
+}
+
+/// The thread that renews leases; they are given back when it is told to end.
+pub(super) struct Keeper {
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts it for the worker of this name, on the database of the store in `dir`.
+    ///
+    /// # Errors
+    /// A system that gives no thread.
+    pub(super) fn start(
+        dir: PathBuf,
+        worker: String,
+        leases: Arc<Leases>,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = sync_channel(1);
+        let thread = crew::start("leases", move || keep(&dir, &worker, &leases, &stopped))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Gives the leases back, so that other workers take the booths over at once.
+    pub(super) fn end(self) {
+        drop(self.stop);
+        let _ = self.thread.join();
+    }
+}
+
+fn keep(dir: &Path, worker: &str, leases: &Leases, stopped: &Receiver<()>) {
+    let mut db = None;
+    loop {
+        let began = clock::mono();
+        match renew(dir, &mut db, worker) {
+            Ok(booths) => {
+                log::debug!(over = "leases"; "the leases are renewed");
+                let lasts = Duration::from_secs(LASTS_S) - MARGIN;
+                let was = leases.held(began);
+                if was != booths {
+                    log::info!(
+                        booths = booths.len();
+                        "this worker takes in {} booths, before {}",
+                        booths.len(),
+                        was.len()
+                    );
+                }
+                leases.renew(booths, began + lasts);
+            }
+            Err(error) => log::warn!(
+                fault = "leases";
+                "this worker cannot renew its leases; once they have run out it takes nothing in: {error}"
+            ),
+        }
+        match stopped.recv_timeout(BEAT) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => break,
+        }
+    }
+    leases.renew(BTreeSet::new(), Mono(0));
+    if let Some(Err(error)) = db.as_ref().map(|db| leave(db, worker)) {
+        log::warn!("leases run out by themselves: {error}");
+    }
+}
+
+fn renew(
+    dir: &Path,
+    db: &mut Option<Connection>,
+    worker: &str,
+) -> Result<BTreeSet<String>, ElsewhereError> {
+    let db = match db {
+        Some(db) => db,
+        None => db.insert(open(dir)?),
+    };
+    Ok(beat(db, worker)?)
+}
+
+fn open(dir: &Path) -> Result<Connection, ElsewhereError> {
+    let db = connect(dir, NAMESPACE, Role::Writer)?;
+    let db = db.ok_or(booth_database::Error::NotHere(
+        "what is known of the clips is in a file: workers need PostgreSQL",
+    ))?;
+    db.execute_batch(TABLES)?;
+    Ok(db)
+}
+
+/// Says that the worker lives, renews what it has, takes its share of what nobody has or gives up what is more than its share; answers what it has.
+fn beat(db: &Connection, worker: &str) -> booth_database::Result<BTreeSet<String>> {
+    let until = format!("clock_timestamp() + interval '{LASTS_S} seconds'");
+    db.execute(
+        &format!(
+            "INSERT INTO worker (name, until) VALUES (?1, {until}) ON CONFLICT (name) DO UPDATE SET until = excluded.until"
+        ),
+        [worker],
+    )?;
+    db.execute(
+        &format!("UPDATE lease SET until = {until} WHERE worker = ?1"),
+        [worker],
+    )?;
+    db.execute(
+        "DELETE FROM lease WHERE worker = ?1 AND NOT EXISTS (SELECT 1 FROM hub.booth b WHERE b.booth_id = lease.booth_id)",
+        [worker],
+    )?;
+    let (living, known, mine): (i64, i64, i64) = db.query_row(
+        "SELECT (SELECT count(*) FROM worker WHERE until > clock_timestamp()), (SELECT count(*) FROM hub.booth),
+           (SELECT count(*) FROM lease WHERE worker = ?1)",
+        [worker],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    match share(living, known) - mine {
+        0 => {}
+        more @ 1.. => {
+            db.execute(
+                &format!(
+                    "INSERT INTO lease (booth_id, worker, until)
+                       SELECT b.booth_id, ?1, {until} FROM hub.booth b LEFT JOIN lease l ON l.booth_id = b.booth_id
+                       WHERE l.booth_id IS NULL OR l.until <= clock_timestamp() ORDER BY b.booth_id LIMIT ?2
+                     ON CONFLICT (booth_id) DO UPDATE SET worker = excluded.worker, until = excluded.until
+                       WHERE lease.until <= clock_timestamp()"
+                ),
+                (worker, more),
+            )?;
+        }
+        less => {
+            db.execute(
+                "DELETE FROM lease WHERE worker = ?1 AND booth_id IN
+                   (SELECT booth_id FROM lease WHERE worker = ?1 ORDER BY booth_id LIMIT ?2)",
+                (worker, -less),
+            )?;
+        }
+    }
+    let mut having = db.prepare_cached("SELECT booth_id FROM lease WHERE worker = ?1")?;
+    let booths = having.query_map([worker], |row| row.get(0))?;
+    booths.collect()
+}
+
+/// How many booths each worker has at most: an equal part, rounded up.
+fn share(living: i64, known: i64) -> i64 {
+    let living = living.max(1);
+    (known + living - 1) / living
+}
+
+/// The worker is no more: its booths are free.
+fn leave(db: &Connection, worker: &str) -> booth_database::Result<()> {
+    db.execute("DELETE FROM lease WHERE worker = ?1", [worker])?;
+    db.execute("DELETE FROM worker WHERE name = ?1", [worker])?;
+    Ok(())
+}
+
+/// How many workers live, asked over any connection to the hub's database; none where no worker has ever been.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(crate) fn living(db: &Connection) -> booth_database::Result<u64> {
+    let has_tables: bool = db.query_row(
+        "SELECT to_regclass('ingest.worker') IS NOT NULL",
+        [],
+        |row| row.get(0),
+    )?;
+    match has_tables {
+        false => Ok(0),
+        true => db.query_row(
+            "SELECT count(*) FROM ingest.worker WHERE until > clock_timestamp()",
+            [],
+            |row| row.get(0),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
