@@ -293,6 +293,11 @@ impl Topics {
         self.below(sender, &["clip/+", "part/+/+", "withdraw/+"])
     }
 
+    /// The filter for the manifests of this sender's clips, `+` for those of all of them.
+    pub fn clip_filter(&self, sender: &str) -> String {
+        format!("{}/up/{sender}/clip/+", self.root)
+    }
+
     /// The filters for everything else that this sender says, `+` for all of them: what it says of itself.
     pub fn report_filters(&self, sender: &str) -> Vec<String> {
         let below = [

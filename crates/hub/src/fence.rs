@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 pub enum Hears {
     /// All that it says.
     Everything,
-    /// What it says of itself: workers take in what citizens said.
+    /// What it says of itself, and which clips it has: workers take in what citizens said, at booths that were heard.
     Reports,
     /// What citizens said there, of the senders that this worker has leased alone.
     Words,
@@ -105,7 +105,11 @@ impl Fence {
     fn filters(&self, sender: &str) -> Vec<String> {
         match self.hears {
             Hears::Everything => vec![self.topics.sender_filter(sender)],
-            Hears::Reports => self.topics.report_filters(sender),
+            Hears::Reports => {
+                let mut filters = self.topics.report_filters(sender);
+                filters.push(self.topics.clip_filter(sender));
+                filters
+            }
             Hears::Words => self.topics.word_filters(sender),
         }
     }
@@ -282,7 +286,14 @@ mod tests {
 
     #[test]
     fn a_centre_with_workers_listens_to_what_booths_say_of_themselves_also_by_name() {
-        let reports = |sender: &str| Topics::new("booth/1").report_filters(sender);
+        let reports = |sender: &str| {
+            let topics = Topics::new("booth/1");
+            [
+                topics.report_filters(sender),
+                vec![topics.clip_filter(sender)],
+            ]
+            .concat()
+        };
         let mut fence = fence_that(Hears::Reports, &["calm-1", "loud-1"]);
         assert_eq!(fence.at_first(), reports("+"));
         assert_eq!(fence.connected(Mono(0)), []);

@@ -396,6 +396,9 @@ impl Link {
         let mut session = self.session(client, line.clone());
         let mut online_since = None;
         let ended = self.attend(&mut session, events, &mut online_since).await;
+        if let Some(leases) = &self.leases {
+            leases.online(false);
+        }
         self.learned.is_introduced = session.is_introduced;
         if let Some(address) = line.address() {
             let has_answered = line.connack().is_some();
@@ -555,6 +558,7 @@ impl Link {
 
     fn came_online(&mut self, session: &mut Session) {
         if let Some(leases) = &self.leases {
+            leases.online(true);
             self.fence.lease(leases.held(clock::mono()));
         }
         if !self.learned.knows_no_names {

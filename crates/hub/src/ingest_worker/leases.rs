@@ -1,11 +1,13 @@
 //! Which booths a worker takes in, by leases in PostgreSQL.
 //!
-//! Owns: the tables `ingest.worker` and `ingest.lease`, how booths are shared out among the workers that live, and that a worker whose leases have
-//! run out knows it by its own monotonic clock. All times there are PostgreSQL's: a worker whose clock is wrong has what it should have. Never
-//! does: guard a clip. Two workers that take in one booth for a moment store each message once, because the second one finds it in the store.
+//! Owns: the tables `ingest.worker` and `ingest.lease`, how booths are shared out among the workers that live, and that a worker whose life has
+//! run out knows it by its own monotonic clock. All times there are PostgreSQL's: a worker whose clock is wrong has what it should have. A worker
+//! without the broker has no booths, and one beside which the hub has been brought up to date, or has other keys, ends. Never does: guard a clip.
+//! Two workers that take in one booth for a moment store each message once, because the second one finds it in the store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,26 +21,34 @@ use booth_host::{clock, crew};
 
 /// The namespace of the two tables.
 const NAMESPACE: &str = "ingest";
-/// How long a lease lasts, seconds: a worker that died is replaced after this time, and one more beat. Tests say themselves when it is over.
+/// How long a worker lives without a word of it, seconds, and its leases with it: one that died is replaced after this time, and one more beat. Tests
+/// say themselves when it is over.
 const LASTS_S: u64 = if cfg!(test) { 3_600 } else { 6 };
-/// How often leases are renewed.
+/// How often a worker says that it lives.
 const BEAT: Duration = Duration::from_millis(1_500);
 /// A worker gives up its leases so long before PostgreSQL does.
 const MARGIN: Duration = Duration::from_secs(1);
+/// How often a beat is tried that another worker's crosses (SQLSTATE [`DEADLOCK`]).
+const TRIES: u32 = 5;
+const DEADLOCK: &str = "40P01";
 /// The tables. Two workers that begin at once make them one after the other.
 const TABLES: &str = "
 SELECT pg_advisory_xact_lock(hashtextextended('booth-hub ingest tables', 0));
 CREATE SCHEMA IF NOT EXISTS ingest;
 -- The workers, and until when each lives unless it says so again.
 CREATE TABLE IF NOT EXISTS ingest.worker (name TEXT PRIMARY KEY, until TIMESTAMPTZ NOT NULL);
--- Which worker takes in which booth.
-CREATE TABLE IF NOT EXISTS ingest.lease (booth_id TEXT PRIMARY KEY, worker TEXT NOT NULL, until TIMESTAMPTZ NOT NULL);
+-- Which worker takes in which booth, as long as that worker lives.
+CREATE TABLE IF NOT EXISTS ingest.lease (booth_id TEXT PRIMARY KEY, worker TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS lease_by_worker ON ingest.lease (worker);
 ";
 
 /// The booths that this worker has, for all of its threads.
 #[derive(Debug, Default)]
-pub struct Leases(Mutex<Held>);
+pub struct Leases {
+    held: Mutex<Held>,
+    /// The broker listens to this worker.
+    is_online: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -47,9 +57,14 @@ struct Held {
 }
 
 impl Leases {
+    /// The worker's connection to the broker has come, or has gone: without it, it leaves its booths to others.
+    pub(crate) fn online(&self, is_online: bool) {
+        self.is_online.store(is_online, Ordering::Relaxed);
+    }
+
     /// The booths that this worker has now.
     pub fn held(&self, now: Mono) -> BTreeSet<String> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         match now < held.until {
             true => held.booths.clone(),
             false => BTreeSet::new(),
@@ -58,12 +73,12 @@ impl Leases {
 
     /// Whether this worker has the booth now.
     pub fn has(&self, now: Mono, booth: &str) -> bool {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         now < held.until && held.booths.contains(booth)
     }
 
     fn renew(&self, booths: BTreeSet<String>, until: Mono) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Held { booths, until };
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held { booths, until };
     }
 }
 
@@ -95,14 +110,14 @@ impl Keeper {
     }
 }
 
+/// Ends when it is told to, or when the worker has to begin anew.
 fn keep(dir: &Path, worker: &str, leases: &Leases, stopped: &Receiver<()>) {
-    let mut db = None;
+    let mut keeping = Keeping::default();
     loop {
         let began = clock::mono();
-        match renew(dir, &mut db, worker) {
+        match keeping.turn(dir, worker, leases.is_online.load(Ordering::Relaxed)) {
             Ok(booths) => {
                 log::debug!(over = "leases"; "the leases are renewed");
-                let lasts = Duration::from_secs(LASTS_S) - MARGIN;
                 let was = leases.held(began);
                 if was != booths {
                     log::info!(
@@ -112,7 +127,11 @@ fn keep(dir: &Path, worker: &str, leases: &Leases, stopped: &Receiver<()>) {
                         was.len()
                     );
                 }
-                leases.renew(booths, began + lasts);
+                leases.renew(booths, began + Duration::from_secs(LASTS_S) - MARGIN);
+            }
+            Err(KeepError::Changed) => {
+                log::error!("{}", KeepError::Changed);
+                break;
             }
             Err(error) => log::warn!(
                 fault = "leases";
@@ -125,21 +144,76 @@ fn keep(dir: &Path, worker: &str, leases: &Leases, stopped: &Receiver<()>) {
         }
     }
     leases.renew(BTreeSet::new(), Mono(0));
-    if let Some(Err(error)) = db.as_ref().map(|db| leave(db, worker)) {
+    if let Err(error) = keeping.leave(worker) {
         log::warn!("leases run out by themselves: {error}");
     }
 }
 
-fn renew(
-    dir: &Path,
-    db: &mut Option<Connection>,
-    worker: &str,
-) -> Result<BTreeSet<String>, ElsewhereError> {
-    let db = match db {
-        Some(db) => db,
-        None => db.insert(open(dir)?),
-    };
-    Ok(beat(db, worker)?)
+/// Why a worker has no leases.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    /// The database, or the way to it.
+    #[error(transparent)]
+    Elsewhere(#[from] ElsewhereError),
+    /// What the worker began with is not what the hub goes by now.
+    #[error(
+        "the hub that serves has been brought up to date, or opens receipts with other keys: this worker ends, so that it begins anew as that hub is"
+    )]
+    Changed,
+}
+
+impl From<booth_database::Error> for KeepError {
+    fn from(error: booth_database::Error) -> Self {
+        Self::Elsewhere(error.into())
+    }
+}
+
+/// What the thread has while it runs.
+#[derive(Default)]
+struct Keeping {
+    db: Option<Connection>,
+    /// What the hub goes by, as it was when this worker began.
+    goes_by: Option<String>,
+    /// It may have booths.
+    has_any: bool,
+}
+
+impl Keeping {
+    fn turn(
+        &mut self,
+        dir: &Path,
+        worker: &str,
+        is_online: bool,
+    ) -> Result<BTreeSet<String>, KeepError> {
+        let db = match &mut self.db {
+            Some(db) => db,
+            none => none.insert(open(dir)?),
+        };
+        let now = what_the_hub_goes_by(db)?;
+        if *self.goes_by.get_or_insert_with(|| now.clone()) != now {
+            return Err(KeepError::Changed);
+        }
+        if !is_online {
+            self.leave(worker)?;
+            return Ok(BTreeSet::new());
+        }
+        self.has_any = true;
+        Ok(beat_at_last(db, worker)?)
+    }
+
+    fn leave(&mut self, worker: &str) -> booth_database::Result<()> {
+        if let Some(db) = self.db.as_ref().filter(|_| self.has_any) {
+            leave(db, worker)?;
+        }
+        self.has_any = false;
+        Ok(())
+    }
+}
+
+/// The version of the tables, and the keys with which receipts are opened and hashed.
+fn what_the_hub_goes_by(db: &Connection) -> booth_database::Result<String> {
+    let asked = "SELECT (SELECT max(number) FROM hub.version) || ' ' || (SELECT max(opened_with || ' ' || receipt_key) FROM hub.store)";
+    db.query_row(asked, [], |row| row.get(0))
 }
 
 fn open(dir: &Path) -> Result<Connection, ElsewhereError> {
@@ -151,17 +225,24 @@ fn open(dir: &Path) -> Result<Connection, ElsewhereError> {
     Ok(db)
 }
 
-/// Says that the worker lives, renews what it has, takes its share of what nobody has or gives up what is more than its share; answers what it has.
+/// The same as [`beat`], tried again where two workers' beats have crossed.
+fn beat_at_last(db: &Connection, worker: &str) -> booth_database::Result<BTreeSet<String>> {
+    for _ in 1..TRIES {
+        match beat(db, worker) {
+            Err(booth_database::Error::Postgres { code, .. }) if code == DEADLOCK => {}
+            beaten => return beaten,
+        }
+    }
+    beat(db, worker)
+}
+
+/// Says that the worker lives, takes its share of what no living worker has or gives up what is more than its share; answers what it has.
 fn beat(db: &Connection, worker: &str) -> booth_database::Result<BTreeSet<String>> {
-    let until = format!("clock_timestamp() + interval '{LASTS_S} seconds'");
     db.execute(
         &format!(
-            "INSERT INTO worker (name, until) VALUES (?1, {until}) ON CONFLICT (name) DO UPDATE SET until = excluded.until"
+            "INSERT INTO worker (name, until) VALUES (?1, clock_timestamp() + interval '{LASTS_S} seconds')
+             ON CONFLICT (name) DO UPDATE SET until = excluded.until"
         ),
-        [worker],
-    )?;
-    db.execute(
-        &format!("UPDATE lease SET until = {until} WHERE worker = ?1"),
         [worker],
     )?;
     db.execute(
@@ -178,13 +259,13 @@ fn beat(db: &Connection, worker: &str) -> booth_database::Result<BTreeSet<String
         0 => {}
         more @ 1.. => {
             db.execute(
-                &format!(
-                    "INSERT INTO lease (booth_id, worker, until)
-                       SELECT b.booth_id, ?1, {until} FROM hub.booth b LEFT JOIN lease l ON l.booth_id = b.booth_id
-                       WHERE l.booth_id IS NULL OR l.until <= clock_timestamp() ORDER BY b.booth_id LIMIT ?2
-                     ON CONFLICT (booth_id) DO UPDATE SET worker = excluded.worker, until = excluded.until
-                       WHERE lease.until <= clock_timestamp()"
-                ),
+                "INSERT INTO lease (booth_id, worker)
+                   SELECT b.booth_id, ?1 FROM hub.booth b
+                   WHERE NOT EXISTS (SELECT 1 FROM lease l JOIN worker w ON w.name = l.worker
+                     WHERE l.booth_id = b.booth_id AND w.until > clock_timestamp())
+                   ORDER BY b.booth_id LIMIT ?2
+                 ON CONFLICT (booth_id) DO UPDATE SET worker = excluded.worker
+                   WHERE NOT EXISTS (SELECT 1 FROM worker w WHERE w.name = lease.worker AND w.until > clock_timestamp())",
                 (worker, more),
             )?;
         }

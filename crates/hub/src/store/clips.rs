@@ -19,7 +19,7 @@ use super::private;
 use super::record::{self, AtRest, Kept, Part, Record};
 use super::rows::{self, Known, NewRow, Rank};
 use super::staging::Offer;
-use super::{Point, Share, Store, StoreError, staging};
+use super::{Point, Store, StoreError, staging};
 use crate::complaints;
 use crate::fleet::{self, FleetError};
 use crate::ingest::{self, Answer};
@@ -33,6 +33,8 @@ use booth_sealing::open::{NAME_BYTES, is_of};
 
 /// Most manifests remembered whose body has not come; the oldest are forgotten first.
 const MAX_OFFERS: i64 = 20_000;
+/// Most clips that a worker has left unanswered once; beyond that all are forgotten, and each is left once more.
+const MOST_DOUBTED: usize = 20_000;
 /// Why a second version of a clip is refused.
 const OTHER_BODY: &str = "another body is already stored under this clip_id";
 /// Why other words under the id of a withdrawn clip are refused.
@@ -110,9 +112,9 @@ impl Store {
             let reason = "no booth sends written messages";
             return self.refuse(wall, sender, clip_id, manifest.sha256.as_ref(), reason);
         }
-        self.begin_alone()?;
         let hash = manifest.sha256.clone();
         let offer = self.offer(manifest, payload);
+        self.begin_alone()?;
         if let Some(answer) = self.was_withdrawn(wall, sender, &offer)? {
             return Ok(Some(answer));
         }
@@ -124,6 +126,9 @@ impl Store {
             Some(known) => Some(known),
             None => self.found_in_files(clip_id)?,
         };
+        if known.is_none() && self.may_be_announced_yet(sender, &offer.manifest)? {
+            return Ok(None);
+        }
         if let Some(known) = &known
             && let ControlFlow::Break(answer) =
                 self.offered_again(wall, mono, sender, known, &offer)?
@@ -152,6 +157,28 @@ impl Store {
             true => Ok(self.missing_of(wall, sender, &offer)),
             false => Ok(None),
         }
+    }
+
+    /// Whether a worker leaves this clip unanswered for now: its sender has not announced its card, and the centre, which hears that, may be later
+    /// than the clip. The booth offers it again some seconds later; then it is judged.
+    fn may_be_announced_yet(
+        &mut self,
+        sender: &BoothId,
+        manifest: &Manifest,
+    ) -> Result<bool, StoreError> {
+        let Manifest {
+            clip_id,
+            booth_id,
+            card_id,
+            ..
+        } = manifest;
+        if self.share.begins() || fleet::is_at_home(&self.db, sender, booth_id, card_id)? {
+            return Ok(false);
+        }
+        if self.doubted.len() >= MOST_DOUBTED {
+            self.doubted.clear();
+        }
+        Ok(self.doubted.insert(clip_id.clone()))
     }
 
     /// The answer to a clip that was withdrawn: what came of it is deleted.
@@ -282,7 +309,7 @@ impl Store {
             if Some(&found) == offer.manifest.sha256.as_ref() {
                 self.begin_alone()?;
                 // Where one process does all, what is withdrawn has nothing left here that could become whole.
-                if self.share != Share::All
+                if self.turn.is_some()
                     && let Some(answer) = self.was_withdrawn(wall, sender, offer)?
                 {
                     return Ok(Some(answer));

@@ -50,7 +50,7 @@ mod views;
 mod votes;
 mod withdrawals;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,14 +100,14 @@ use identity::Watch;
 use mover::Moves;
 use private::{Private, Unmatched};
 use record::Part;
-use share::{Locks, lock};
+use share::{Turn, lock};
 use staging::Staging;
 use withdrawals::Paces;
 
-/// How long a worker waits for its turn to write: others may sync a batch to a slow disk.
-const PATIENCE_OF_A_WORKER: Duration = Duration::from_secs(30);
+/// How long one of several processes waits for the database's lock: another one may sync a batch to a slow disk.
+const PATIENCE_OF_SEVERAL: Duration = Duration::from_secs(30);
 /// A process that stands still for so long within a transaction loses it, so that the others can go on.
-const LONGEST_STANDSTILL: Duration = Duration::from_secs(60);
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(20);
 /// Clips of an earlier version whose new records share a sync.
 const RECORDS_AT_ONCE: usize = 1_000;
 /// While less than this many times the reserve is free, senders that have used much of the disk get no more.
@@ -279,6 +279,12 @@ pub enum StoreError {
         .0.display()
     )]
     NotShared(PathBuf),
+    /// Another process writes, and does not end.
+    #[error(
+        "another booth-hub has been writing for 30 s ({}): look at the logs of the others, and at the disk",
+        .0.display()
+    )]
+    NoTurn(PathBuf),
     /// A worker finds no store that it could share.
     #[error(
         "{} is not the store of a hub whose rows are in the named database: start booth-hub serve there first, and give workers its [store] dir",
@@ -309,15 +315,17 @@ impl StoreError {
 
     /// Whether starting again changes nothing before somebody has acted: exit 78.
     pub fn needs_an_operator(&self) -> bool {
-        if let Self::Bodies(error) = self {
-            return error.needs_an_operator();
+        match self {
+            Self::Bodies(error) => return error.needs_an_operator(),
+            // The hub's next start brings an older one up to date.
+            Self::Version { found, known } => return found > known,
+            _ => {}
         }
         matches!(
             self,
             Self::EmptyBesideClips(_)
                 | Self::OtherClips(_)
                 | Self::Damaged { .. }
-                | Self::Version { .. }
                 | Self::MovedAway { .. }
                 | Self::NotMoved(_)
                 | Self::NothingToMove(_)
@@ -431,6 +439,8 @@ pub struct Store {
     is_short: bool,
     /// Whether free space was checked in this batch.
     has_looked: bool,
+    /// Clips whose card their sender has not announced: a worker leaves each unanswered once, because the centre may be about to hear of the card.
+    doubted: HashSet<ClipId>,
     /// `clips/`, open since the start: a syncfs on it reports every fault of the disk, even one that another process's sync was
     /// given meanwhile.
     disk: File,
@@ -443,6 +453,8 @@ pub struct Store {
     zone: jiff::tz::TimeZone,
     #[cfg(test)]
     cut: Option<tests::Cut>,
+    /// Where several processes write.
+    turn: Option<Turn>,
     _locks: Vec<File>,
 }
 
@@ -452,10 +464,6 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(rules: &StoreRules) -> Result<Self, StoreError> {
-        #[cfg(test)]
-        if tests::is_over_postgresql() {
-            return Self::open_as(rules, Share::Centre);
-        }
         Self::open_as(rules, Share::All)
     }
 
@@ -477,7 +485,11 @@ impl Store {
                     .map_err(|e| StoreError::file("creating", folder, e))?;
             }
         }
-        let locks = Locks::take(dir, share)?;
+        let locks = share::locks(dir, share)?;
+        let turn = match share.has_others() {
+            true => Some(Turn::at(dir)?),
+            false => None,
+        };
         if share.begins() {
             elsewhere::bind(dir, rules.database.as_ref())?;
             bodies::bind(dir, rules.bodies.as_ref())?;
@@ -500,7 +512,8 @@ impl Store {
             fsync(parent)?;
         }
         let private = Private::beside(dir);
-        if locks.is_alone {
+        if share.begins() {
+            share::tidy_staging(dir)?;
             record::sweep(&clips)?;
             record::sweep(private.dir())?;
         }
@@ -532,6 +545,7 @@ impl Store {
             reserve_bytes: 0,
             is_short: false,
             has_looked: false,
+            doubted: HashSet::new(),
             disk,
             unsynced_files: BTreeSet::new(),
             dirty_folders: BTreeSet::new(),
@@ -539,10 +553,13 @@ impl Store {
             zone: jiff::tz::TimeZone::system(),
             #[cfg(test)]
             cut: None,
-            _locks: locks.share(dir)?,
+            turn,
+            _locks: locks,
         };
+        if share.has_others() {
+            store.db.busy_timeout(PATIENCE_OF_SEVERAL)?;
+        }
         if !share.begins() {
-            store.db.busy_timeout(PATIENCE_OF_A_WORKER)?;
             return Ok(store);
         }
         store.seen_row = store.newest_row()?;
@@ -692,6 +709,9 @@ impl Store {
             return Ok(None);
         };
         let booth = match &known {
+            Topic::Clip(booth, _) if self.share == Share::Centre => {
+                return self.hear_of(wall, booth);
+            }
             Topic::Clip(booth, clip_id) => {
                 return self.manifest(wall, mono, booth, clip_id, payload);
             }
@@ -746,6 +766,19 @@ impl Store {
         }
     }
 
+    /// Workers take clips in, of booths that have been heard: one that comes with clips alone, as from a pulled card, has been heard from here on.
+    fn hear_of(&mut self, wall: Timestamp, booth: &BoothId) -> Result<Option<Answer>, StoreError> {
+        self.begin()?;
+        match fleet::heard(&self.db, wall, booth) {
+            Ok(()) => {}
+            Err(FleetError::Malformed(fault)) => {
+                self.cannot_read(wall, booth.as_str(), "clip", &fault)?;
+            }
+            Err(FleetError::Database(error)) => return Err(error.into()),
+        }
+        Ok(None)
+    }
+
     fn note_values(&self, wall: Timestamp, booth: &BoothId, payload: &[u8]) {
         if let Some(course) = &self.course
             && let Ok(health) = Health::from_json(payload)
@@ -762,6 +795,7 @@ impl Store {
         if self.in_transaction {
             self.db.commit()?;
             self.in_transaction = false;
+            self.give_turn();
             self.pass(Point::AfterCommit)?;
         }
         self.watch.look()?;
@@ -840,11 +874,13 @@ impl Store {
         // Files without a row are adopted, and synced, by their clips' next manifest.
         self.unsynced_files.clear();
         self.found_files.clear();
-        if std::mem::take(&mut self.in_transaction)
-            && !self.db.is_autocommit()
-            && let Err(error) = self.db.roll_back()
-        {
-            log::error!("the database could not roll back: {error}");
+        if std::mem::take(&mut self.in_transaction) {
+            if !self.db.is_autocommit()
+                && let Err(error) = self.db.roll_back()
+            {
+                log::error!("the database could not roll back: {error}");
+            }
+            self.give_turn();
         }
     }
 
@@ -890,7 +926,15 @@ impl Store {
 
     /// Drops unfinished bodies that were left alone too long, and those of clips that another process has withdrawn meanwhile.
     pub fn expire(&mut self, mono: Mono) -> Result<(), StoreError> {
-        if self.share != Share::All {
+        if self.turn.is_some() {
+            self.unmatched.look()?;
+            let wall = booth_host::clock::wall();
+            for (sender, clip_id) in self
+                .staging
+                .of_receipts(|mark| self.unmatched.has(wall, mark))
+            {
+                self.staging.erase(&clip_id, Some(&sender))?;
+            }
             for clip_id in self.staging.clips() {
                 if self.withdrawn(&clip_id)?.is_some() {
                     self.staging.erase(&clip_id, None)?;
@@ -939,16 +983,28 @@ impl Store {
 
     fn begin(&mut self) -> Result<(), StoreError> {
         if !self.in_transaction {
-            self.db.begin(TransactionBehavior::Immediate)?;
+            if let Some(turn) = &self.turn {
+                turn.take()?;
+            }
+            if let Err(error) = self.db.begin(TransactionBehavior::Immediate) {
+                self.give_turn();
+                return Err(error.into());
+            }
             self.in_transaction = true;
         }
         Ok(())
     }
 
+    fn give_turn(&self) {
+        if let Some(turn) = &self.turn {
+            turn.give();
+        }
+    }
+
     /// Where other processes write, too, the batch's transaction begins before anything is judged that they may change: they wait for its end,
     /// and what they have done before is seen.
     pub(crate) fn begin_alone(&mut self) -> Result<(), StoreError> {
-        if self.share == Share::All {
+        if self.turn.is_none() {
             return Ok(());
         }
         self.begin()?;
@@ -1031,7 +1087,7 @@ fn open_elsewhere(
         true => schema::open_in(dir)?,
         false => schema::open_as_it_is(dir)?,
     };
-    if share != Share::All {
+    if share.has_others() {
         db.give_way_after(LONGEST_STANDSTILL)?;
     }
     let address = db.address().map(ToString::to_string);

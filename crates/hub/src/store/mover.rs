@@ -275,6 +275,7 @@ impl Store {
     pub fn carry(&mut self, mono: Mono) -> Result<(), StoreError> {
         let carried = self.carry_one(mono);
         if carried.is_err() {
+            self.roll_back();
             self.moves.rests_until = Mono(mono.0 + LONGEST_PAUSE_MS);
             self.moves.search_again_at = Mono(0);
         }
@@ -402,7 +403,12 @@ impl Store {
             (Task::Put(clip_id, files), Ok(())) => {
                 self.moves.pause_ms = 0;
                 self.moves.refused.remove(&clip_id);
-                self.is_away(mono, &clip_id, &files)
+                self.begin_alone()?;
+                self.is_away(mono, &clip_id, &files)?;
+                match self.in_transaction {
+                    true => self.commit(),
+                    false => Ok(()),
+                }
             }
             (Task::Put(clip_id, _), Err(NotDone::Bucket(fault))) => {
                 self.moves.rest(mono, &fault);

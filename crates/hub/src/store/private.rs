@@ -178,8 +178,8 @@ impl Private {
     /// Every error of the file system.
     pub(super) fn bury(&self, clip_id: &ClipId, tombstone: &Tombstone) -> Result<(), StoreError> {
         let path = self.tombstone_path(clip_id);
-        if path.exists() {
-            return sync_what_is_there(&path);
+        if is_synced(&path)? {
+            return Ok(());
         }
         let text = serde_json::to_vec(tombstone)
             .map_err(|error| StoreError::file("writing", &path, error.into()))?;
@@ -235,8 +235,8 @@ impl Private {
     /// Every error of the file system.
     pub(super) fn leaves(&self, clip_id: &ClipId) -> Result<(), StoreError> {
         let path = self.leaving_path(clip_id);
-        match path.exists() {
-            true => sync_what_is_there(&path),
+        match is_synced(&path)? {
+            true => Ok(()),
             false => write(&path, b""),
         }
     }
@@ -282,8 +282,8 @@ impl Private {
     ) -> Result<(), StoreError> {
         let name = format!("{}.{told_apart_by}.{}.json", waiting.id, source.in_name());
         let path = self.waiting_dir().join(name);
-        if path.exists() {
-            return sync_what_is_there(&path);
+        if is_synced(&path)? {
+            return Ok(());
         }
         let text = serde_json::to_vec(waiting)
             .map_err(|error| StoreError::file("writing", &path, error.into()))?;
@@ -477,6 +477,8 @@ impl Unmatched {
     /// Every error of the file system.
     pub(super) fn read(path: PathBuf) -> Result<Self, StoreError> {
         let mut since = HashMap::new();
+        // Before it is read: what another process adds meanwhile is seen at the next look.
+        let seen = seen(&path)?;
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -493,7 +495,6 @@ impl Unmatched {
                 Err(_) => {}
             }
         }
-        let seen = seen(&path)?;
         Ok(Self { path, since, seen })
     }
 
@@ -597,13 +598,19 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     fsync(folder)
 }
 
-/// A file that is seen may not be on the disk: an earlier sync of it may have failed.
+/// Whether the file is there, and on the disk from here on: an earlier sync of it may have failed. Another process may delete it meanwhile.
 ///
 /// # Errors
-/// Every error of the file system.
-fn sync_what_is_there(path: &Path) -> Result<(), StoreError> {
-    fsync(path)?;
-    fsync(path.parent().unwrap_or(path))
+/// Every other error of the file system.
+fn is_synced(path: &Path) -> Result<bool, StoreError> {
+    match fsync(path) {
+        Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(false);
+        }
+        synced => synced?,
+    }
+    fsync(path.parent().unwrap_or(path))?;
+    Ok(true)
 }
 
 /// Makes a folder and those above it, for their owner alone, durably.
@@ -648,8 +655,11 @@ pub(super) fn wipe(path: &Path) -> Result<bool, StoreError> {
         left -= now;
     }
     file.sync_data().map_err(failed)?;
-    fs::remove_file(path).map_err(failed)?;
-    Ok(true)
+    match fs::remove_file(path) {
+        // Another process has deleted it just now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        removed => removed.map(|()| true).map_err(failed),
+    }
 }
 
 /// What is in a folder, without unfinished files; nothing where there is no folder.

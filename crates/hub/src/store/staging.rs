@@ -112,7 +112,7 @@ impl Staged {
 }
 
 /// The sender and the clip's id.
-type Key = (BoothId, ClipId);
+pub(super) type Key = (BoothId, ClipId);
 
 /// All unfinished bodies.
 #[derive(Debug)]
@@ -229,6 +229,19 @@ impl Staging {
             .keys()
             .map(|(_, clip_id)| clip_id.clone())
             .collect()
+    }
+
+    /// Bodies of which a version has such a receipt.
+    pub(super) fn of_receipts(&self, is_such: impl Fn(&ReceiptMark) -> bool) -> Vec<Key> {
+        let has_such = |staged: &Staged| {
+            let mut marks = staged
+                .offers
+                .iter()
+                .filter_map(|offer| offer.receipt.as_ref());
+            marks.any(&is_such)
+        };
+        let those = self.bodies.iter().filter(|(_, staged)| has_such(staged));
+        those.map(|(key, _)| key.clone()).collect()
     }
 
     /// Forgets a body, file included.

@@ -161,10 +161,10 @@ impl Store {
         let mut opened = Vec::new();
         let mut last = ClipId::default();
         loop {
+            self.begin()?;
             let clips = rows::known_after(&self.db, &last, RECORDS_AT_ONCE)?;
             let Some(clip) = clips.last() else { break };
             last.clone_from(&clip.clip_id);
-            self.begin()?;
             for clip in &clips {
                 let Ok(manifest) = ingest::believe(&clip.clip_id, clip.raw(), u64::MAX) else {
                     continue;
@@ -190,6 +190,7 @@ impl Store {
             }
             self.commit()?;
         }
+        self.commit()?;
         self.log_is_to_be_emptied = true;
         Ok(opened)
     }
@@ -228,9 +229,10 @@ impl Store {
             return Ok(false);
         }
         let manifest = &offer.manifest;
-        let kept = rows::known(&self.db, &manifest.clip_id)?;
-        if kept.is_some_and(|kept| kept.receipt() == Some(mark)) {
-            self.erase(wall, &manifest.clip_id)?;
+        match rows::known(&self.db, &manifest.clip_id)? {
+            Some(kept) if kept.receipt() == Some(mark) => self.erase(wall, &manifest.clip_id)?,
+            Some(_) => {}
+            None => self.delete_unnamed(&manifest.clip_id, mark)?,
         }
         self.staging.erase(&manifest.clip_id, Some(sender))?;
         self.begin()?;
@@ -251,6 +253,27 @@ impl Store {
                 ])?;
         }
         Ok(true)
+    }
+
+    /// Deletes the files that a process has left which was killed before its row was committed: they were promised to nobody. Those whose record has
+    /// another receipt are another's.
+    fn delete_unnamed(&mut self, clip_id: &ClipId, mark: &ReceiptMark) -> Result<(), StoreError> {
+        let mut has_files = self.private.envelope(clip_id).exists();
+        for part in EVERYTHING {
+            let path = record::path(&self.clips, clip_id, part);
+            has_files |= path.exists();
+            let is_record = matches!(part, Part::Record | Part::Void);
+            if is_record
+                && let Some(record) = record::read(&path)?
+                && record.receipt.as_ref() != Some(mark)
+            {
+                return Ok(());
+            }
+        }
+        match has_files {
+            true => self.delete_files(clip_id),
+            false => Ok(()),
+        }
     }
 
     /// A withdrawal from a booth: it is kept, and answered when it is durable. It is worked off in its turn.
@@ -524,6 +547,7 @@ impl Store {
     pub(super) fn erase(&mut self, wall: Timestamp, clip_id: &ClipId) -> Result<(), StoreError> {
         // Whatever of the batch concerns the clip is where it can be deleted.
         self.commit()?;
+        self.begin_alone()?;
         let tombstone = Tombstone {
             at: rfc3339(wall),
             ..self.facts_of(clip_id)?
@@ -585,8 +609,13 @@ impl Store {
     fn delete_files(&mut self, clip_id: &ClipId) -> Result<(), StoreError> {
         // Without its envelope nobody opens the body, wherever a copy of it lies.
         let envelope = self.private.envelope(clip_id);
-        if private::wipe(&envelope)? {
-            fsync(envelope.parent().unwrap_or(&envelope))?;
+        let mut is_wiped = private::wipe(&envelope)?;
+        let beside = envelope.parent().unwrap_or(&envelope);
+        for unfinished in unfinished_in(beside, &format!(".{clip_id}."))? {
+            is_wiped |= private::wipe(&unfinished)?;
+        }
+        if is_wiped {
+            fsync(beside)?;
         }
         let mut folder = None;
         for part in EVERYTHING {
@@ -611,6 +640,10 @@ impl Store {
     /// Has nothing of deleted rows stay in SQLite's log. Another reader may keep it from that for a moment: then it is done later.
     fn empty_log(&mut self) -> Result<(), StoreError> {
         if !self.log_is_to_be_emptied || self.in_transaction {
+            return Ok(());
+        }
+        if !self.db.is_sqlite() {
+            self.log_is_to_be_emptied = false;
             return Ok(());
         }
         // A backup reads for seconds: no ack waits for it, and a second later this is tried again.

@@ -47,14 +47,10 @@ impl City {
         open(&self.folder.path().join("store")).expect("connects")
     }
 
-    /// Every lease and every life is over, as after a long time.
+    /// The life of every worker is over, as after a long time.
     fn wait(&self) {
-        for table in ["worker", "lease"] {
-            let sql = format!(
-                "UPDATE ingest.{table} SET until = clock_timestamp() - interval '1 second'"
-            );
-            self.server.psql("city", &sql).expect("done");
-        }
+        let sql = "UPDATE ingest.worker SET until = clock_timestamp() - interval '1 second'";
+        self.server.psql("city", sql).expect("done");
     }
 }
 
@@ -132,7 +128,7 @@ fn workers_that_begin_at_once_share_everything_out_and_none_is_two_workers() {
             std::thread::spawn(move || {
                 let db = open(&dir).expect("connects");
                 for _ in 0..20 {
-                    beat(&db, &number.to_string()).expect("beats");
+                    beat_at_last(&db, &number.to_string()).expect("beats");
                 }
                 (db, number.to_string())
             })
@@ -163,6 +159,29 @@ fn a_worker_without_its_database_takes_nothing_in_once_its_leases_have_run_out()
 }
 
 #[test]
+fn a_worker_ends_when_the_hub_beside_it_is_another_one() {
+    let Some(city) = City::begin("a hub that changes beside its worker") else {
+        return;
+    };
+    city.booths(2);
+    let dir = city.folder.path().join("store");
+    for change in [
+        "UPDATE hub.version SET number = number + 1",
+        "UPDATE hub.store SET opened_with = 'another-key'",
+        "UPDATE hub.store SET receipt_key = 'another-key'",
+    ] {
+        let mut keeping = Keeping::default();
+        for _ in 0..2 {
+            assert_eq!(keeping.turn(&dir, "1", true).expect("turns").len(), 2);
+        }
+        city.server.psql("city", change).expect("done");
+        let ended = keeping.turn(&dir, "1", true).expect_err("another hub");
+        assert!(matches!(ended, KeepError::Changed), "{ended}");
+        keeping.leave("1").expect("left");
+    }
+}
+
+#[test]
 fn a_keeper_gives_its_booths_back_when_it_ends_and_goes_on_when_the_database_is_back() {
     let Some(mut city) = City::begin("the keeper of leases") else {
         return;
@@ -171,6 +190,7 @@ fn a_keeper_gives_its_booths_back_when_it_ends_and_goes_on_when_the_database_is_
     let leases = Arc::new(Leases::default());
     let dir = city.folder.path().join("store");
     let keeper = Keeper::start(dir, "1".into(), Arc::clone(&leases)).expect("starts");
+    leases.online(true);
     let has = |number: usize| {
         booth_stage::wait::wait_for("it has its booths", || {
             (leases.held(clock::mono()).len() == number).then_some(())
@@ -181,6 +201,19 @@ fn a_keeper_gives_its_booths_back_when_it_ends_and_goes_on_when_the_database_is_
     city.server.stop().expect("stopped");
     city.server.start_again().expect("starts");
     city.booths(6);
+    has(6);
+    // Without the broker it leaves its booths to others.
+    leases.online(false);
+    let number = |table: &str| {
+        let asked = city
+            .server
+            .psql("city", &format!("SELECT count(*) FROM ingest.{table}"));
+        asked.expect("asked").trim().to_owned()
+    };
+    booth_stage::wait::wait_for("it has left", || (number("worker") == "0").then_some(()))
+        .expect("it has");
+    assert_eq!(number("lease"), "0");
+    leases.online(true);
     has(6);
     keeper.end();
     assert!(leases.held(clock::mono()).is_empty());

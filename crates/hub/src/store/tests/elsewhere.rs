@@ -41,7 +41,7 @@ const OF_FILES: [&str; 24] = [
     "a_hub_without_a_key_takes_withdrawals_at_once_and_the_desk_works_them_off",
 ];
 
-/// Whether this is the second run. Its stores judge and write as one of several processes does.
+/// Whether this is the second run.
 pub(in crate::store) fn is_over_postgresql() -> bool {
     std::env::var_os(AT).is_some()
 }
