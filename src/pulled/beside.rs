@@ -31,10 +31,17 @@ impl Running {
         found::open(spool).map(|opened| Self { opened })
     }
 
-    /// Whether there is nothing to copy.
+    /// Whether there is nothing to copy: a take that is armed or being said has a file, too.
     pub fn is_empty(&self) -> bool {
-        let mut places = self.opened.places().iter();
-        places.all(|place| place.contents.clips.is_empty() && place.contents.withdrawals.is_empty())
+        let is_nothing = |place: &Place, file: &SpoolFile| {
+            let looked = inspect::look(&*place.source, file, false);
+            matches!(at_rest(place, file, looked), Looked::Nothing)
+        };
+        self.opened.places().iter().all(|place| {
+            let contents = &place.contents;
+            contents.withdrawals.is_empty()
+                && contents.clips.iter().all(|file| is_nothing(place, file))
+        })
     }
 
     /// Copies it into the folder `to`, which must be empty or new, as [`super::export`] does. Withdrawals are said to be of this booth.

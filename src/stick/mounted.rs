@@ -64,13 +64,18 @@ pub(super) fn mount(choice: &Choice, user: u32, group: u32) -> Result<Mounted, R
     let (user, group) = (user.to_string(), group.to_string());
     let mut options = Vec::new();
     if choice.kind != Kind::Ext4 {
-        // Whose all of it is: these file systems know no owners.
+        // Whose all of it is: these file systems know no owners. Nobody else sees the mount, and root, who has no right to pass by
+        // what others own, opens its root.
         options = vec![
             ("uid", user.as_str()),
             ("gid", group.as_str()),
-            ("fmask", "0077"),
-            ("dmask", "0077"),
+            ("fmask", "0133"),
+            ("dmask", "0022"),
         ];
+    }
+    if choice.kind == Kind::Fat {
+        // An export's names are ASCII, and every kernel has this one's table; what it takes by itself it may lack.
+        options.push(("iocharset", "ascii"));
     }
     let kind = choice.kind.name();
     let settings = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|error| match error {

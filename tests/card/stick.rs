@@ -365,7 +365,7 @@ fn a_real_stick_at_a_booth_is_taken_by_the_hub_and_waits_for_a_citizen_also_when
             street.gateway.handset("lift");
             street.gateway.reaches("session", "question");
             let helper = StickHelper::on(socket, &usb, &street.readers.socket());
-            until("it is mounted", || (!stick.is_free()).then_some(()));
+            stick.is_mounted();
             helper
         };
         let _helper = waits(&loose);

@@ -148,6 +148,18 @@ impl UsbStick {
         opened.is_ok()
     }
 
+    /// Waits until it is mounted: the helper takes it for itself alone for a moment before.
+    pub fn is_mounted(&self) {
+        let mut looks = 0;
+        until("the stick is mounted", || {
+            looks = match self.is_free() {
+                true => 0,
+                false => looks + 1,
+            };
+            (looks > 20).then_some(())
+        });
+    }
+
     /// Waits until nobody has it mounted.
     pub fn is_let_go(&self) {
         until("nobody has the stick mounted", || {

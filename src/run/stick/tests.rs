@@ -188,9 +188,16 @@ fn every_way_in_which_a_stick_is_not_written_has_its_sentence_and_none_is_called
         told_at: clock::mono(),
         report: &|_| {},
     };
-    let nothing = copy(&empty.places(), &booth(), &mut watch(Signals::default()));
-    let (text, word, is_out) = said(&nothing);
-    assert_eq!((word, is_out), (Word::NoMessages, false), "{text}");
+    // A take that is armed, or being said, is no message yet.
+    let is_nothing = || {
+        let nothing = copy(&empty.places(), &booth(), &mut watch(Signals::default()));
+        let (text, word, is_out) = said(&nothing);
+        assert_eq!((word, is_out), (Word::NoMessages, false), "{text}");
+    };
+    is_nothing();
+    let take = empty.spool.begin(new_clip()).expect("a take");
+    is_nothing();
+    drop(take);
 
     let rig = Rig::new(2);
     let nobody = copy(&rig.places(), &booth(), &mut watch(Signals::default()));
