@@ -283,9 +283,13 @@ fn a_technicians_eight_copies_every_message_for_the_hub_and_none_is_stored_twice
     assert_eq!(centre().clips(None).expect("clips").len(), 3);
     hub.kill();
     // Nothing waits any more, and no stick is asked for.
+    until("the card has let go of them", || {
+        street.booth.files("clips").is_empty().then_some(())
+    });
     street.serve();
     street.begins();
-    assert_eq!(street.ends()["ok"], 0);
+    let nothing = street.ends();
+    assert_eq!(nothing["ok"], 0, "{nothing}");
     street.gateway.says("Ingen beskeder venter på dette kort");
     assert!(street.gateway.stop().success());
 }
