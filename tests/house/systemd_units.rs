@@ -205,7 +205,8 @@ fn a_stick_is_mounted_by_a_helper_that_the_gateway_alone_may_ask_and_that_may_do
     let service = std::fs::read_to_string(unit("booth-stick.service")).expect("the unit");
     let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}");
     let least = "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n";
-    let config = booth_gateway::config::parse(least, "booth.toml").expect("a configuration");
+    let config: booth_gateway::config::Config =
+        booth_gateway::config::parse(least, "booth.toml").expect("a configuration");
     let asked = config.service.usb_stick;
     has(&socket, &format!("ListenStream={}", asked.display()));
     has(&socket, "SocketUser=booth-gateway");
