@@ -30,8 +30,9 @@ documents="configuration.md glossary.md"
 case $package in
 booth-gateway)
     units="systemd/booth-gateway.service systemd/booth-console.service systemd/booth-restart.path systemd/booth-restart.service
+        systemd/booth-stick.socket systemd/booth-stick.service
         deb/booth-gateway/booth-new-version.service"
-    documents="$documents alerts.md technician.md screen.md commands.md updates.md visit.md"
+    documents="$documents alerts.md technician.md pulled-card.md screen.md commands.md updates.md visit.md"
     others='booth-hub'
     # ExecReload has /bin/kill.
     more=', procps'

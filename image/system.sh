@@ -14,7 +14,7 @@ mkdir $root
 tar -C $root --numeric-owner --xattrs -xf /stages/root/root.tar --exclude='./dev/*'
 install -m 755 /stages/program/booth-gateway $root/usr/bin/
 units=$root/usr/lib/systemd/system
-for unit in /repository/systemd/booth-*.{service,timer,path}; do
+for unit in /repository/systemd/booth-*.{service,timer,path,socket}; do
     case $unit in *booth-hub* | *'*'*) ;; *) install -m 644 "$unit" $units/ ;; esac
 done
 install -D -m 644 -t $root/usr/lib/booth /repository/image/{early-lamp,starts}.sh
@@ -94,6 +94,11 @@ elif [ -z "$single" ]; then
     exit 1
 fi
 depmod -b $root "$kernel"
+# Sticks have FAT, which the initrd needs anyway, or exFAT.
+if [ -z "$(find "$modules/kernel/fs" -name 'exfat.ko*')" ] && ! grep -q '/exfat\.ko' "$modules/modules.builtin"; then
+    echo "system.sh: the kernel $kernel has no exfat: technicians' larger sticks could not be mounted" >&2
+    exit 1
+fi
 
 gzip -n -9 <$modules/vmlinuz >$out/kernel8.img
 mkdir -p /tmp/initrd/bin

@@ -16,7 +16,7 @@
 //! the card's memory. [`booth_contract`] holds every topic and payload that this program and the hub (`crates/hub`) share;
 //! [`booth_host`] holds what both need of a machine, and the link to the broker. In this crate, [`adapters`] touch the
 //! outside world, one subject per file, and [`run`] is the only loop. [`doctor`] looks at all of it for a technician,
-//! [`provision`] sets it up from a card, [`update`] replaces all of it, [`pulled`] reads a card that was taken out of it, and [`drain`] sends what is on it.
+//! [`provision`] sets it up from a card, [`update`] replaces all of it, [`pulled`] reads a card that was taken out of it, and [`drain`] sends what is on it; [`stick`] mounts a USB stick for an export.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![deny(unreachable_pub)]
@@ -32,5 +32,6 @@ pub mod run;
 pub mod settings;
 pub mod simulate;
 pub mod status;
+pub mod stick;
 pub mod trust;
 pub mod update;

@@ -14,6 +14,8 @@ mod provision;
 mod simulate;
 #[path = "main/spool.rs"]
 mod spool;
+#[path = "main/stick.rs"]
+mod stick;
 #[path = "main/update.rs"]
 mod update;
 
@@ -52,6 +54,7 @@ fn run_verb(verb: Verb) -> ExitCode {
         Verb::Fleet(arguments) => fleet::run(arguments),
         Verb::Simulate(arguments) => simulate::run(arguments),
         Verb::Spool { verb } => spool::run(verb),
+        Verb::Stick(arguments) => stick::run(arguments),
     }
 }
 

@@ -80,6 +80,7 @@ pub fn session_rules(config: &Config) -> SessionRules {
         service_code: config.service.digits(session),
         withdraw_code: session.withdraw_digits(),
         min: Duration::from_secs(session.min_seconds),
+        seals: config.privacy.seal,
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Service {
     pub code: String,
     /// The folder in which the disks of USB readers appear, each under its own name.
     pub usb_disks: PathBuf,
+    /// Where root's helper that mounts a USB stick is asked.
+    pub usb_stick: PathBuf,
 }
 
 impl Default for Service {
@@ -109,6 +111,7 @@ impl Default for Service {
         Self {
             code: String::new(),
             usb_disks: "/dev/booth-usb".into(),
+            usb_stick: "/run/booth-stick.sock".into(),
         }
     }
 }

@@ -132,6 +132,27 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: SpoolVerb,
     },
+    /// Mount a USB stick for the running gateway and let go of it again; root's helper, which booth-stick.socket starts.
+    ///
+    /// Waits ten seconds for a stick with FAT or exFAT that is no booth's card, hands its open folder to the gateway, and says when it is safe to
+    /// remove. The stick is mounted in no folder. docs/pulled-card.md has the whole story.
+    #[command(
+        after_help = "Exit status: 0 the gateway was served, also if it was told that there is no stick; 1 there is no gateway; 2 wrong usage.\n\n\
+        Example:\n  \
+        systemctl enable --now booth-stick.socket    once, as root, where neither the package nor the SD image did it"
+    )]
+    Stick(StickArguments),
+}
+
+/// The arguments of `stick`.
+#[derive(clap::Args)]
+pub(super) struct StickArguments {
+    /// The folder in which the disks of USB readers appear, as `[service] usb_disks` names it.
+    #[arg(long, value_name = "DIR", default_value = "/dev/booth-usb")]
+    pub(super) disks: PathBuf,
+    /// Mount ext4, too; for tests and rigs.
+    #[arg(long, hide = true)]
+    pub(super) ext4: bool,
 }
 
 /// What is done with a pulled card.

@@ -27,6 +27,8 @@ const MAGIC: [u8; 2] = 0xef53_u16.to_le_bytes();
 const GROUP_AT: u64 = 1024 + 90;
 /// No card is larger; at every MiB of it one sector is read.
 const MOST_SEARCHED: u64 = 2 << 40;
+/// The data partition of a booth's card begins below this.
+const CARDS_BEGIN_BELOW: u64 = 2 << 30;
 
 /// What lies where a booth's file system should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +137,7 @@ impl Device {
         }
         let is_fresh = table.iter().any(|part| part.kind == NEVER_STARTED);
         if found.is_empty() && !(is_fresh && self.is_blank_at(&table)) {
-            found = self.search().map_err(unreadable)?;
+            found = self.search(MOST_SEARCHED).map_err(unreadable)?;
         }
         match found.is_empty() {
             true => Err(PulledError::NoFileSystem {
@@ -177,11 +179,38 @@ impl Device {
         })
     }
 
-    /// Looks at every MiB.
-    fn search(&self) -> io::Result<Vec<u64>> {
+    /// Whether the table or the name of a volume says that it is a booth's card.
+    pub(super) fn is_marked(&self) -> io::Result<bool> {
+        let mut first = vec![0; SECTOR as usize];
+        if self.bytes < SECTOR {
+            return Ok(false);
+        }
+        self.file.read_exact_at(&mut first, 0)?;
+        let table = table(&first);
+        let mut is_marked = table.iter().any(|part| part.kind == NEVER_STARTED);
+        for at in std::iter::once(0).chain(table.iter().map(|part| part.start)) {
+            if at + SECTOR <= self.bytes {
+                self.file.read_exact_at(&mut first, at)?;
+                is_marked |= instead(&first, false) == Instead::Booth;
+            }
+        }
+        Ok(is_marked)
+    }
+
+    /// The file systems where those of a booth's card begin, also where a formatting was begun over them.
+    pub(super) fn early_file_systems(&self) -> io::Result<Vec<Region>> {
+        let mut found = self.search(CARDS_BEGIN_BELOW)?;
+        if self.has_ext4(0)? {
+            found.push(0);
+        }
+        Ok(found.into_iter().map(|at| self.region(at)).collect())
+    }
+
+    /// Looks at every MiB below `most`.
+    fn search(&self, most: u64) -> io::Result<Vec<u64>> {
         let mut found = Vec::new();
         let mut at = MIB;
-        while at < self.bytes.min(MOST_SEARCHED) {
+        while at < self.bytes.min(most) {
             if self.has_ext4(at)? {
                 found.push(at);
             }

@@ -23,11 +23,13 @@ use booth_spool::real_disk::RealDisk;
 use rustix::fs::{Advice, fadvise, statvfs};
 use sha2::{Digest, Sha256};
 
-use super::PulledError;
 use super::found::{self, Opened, Place};
+use super::{PulledError, beside};
 
 /// A file system gives each file whole blocks: for a clip's manifest and the end of its body, and what it notes of both.
 const BLOCKS_BESIDE_A_CLIP: u64 = 3;
+/// So much at most waits in memory for a slow stick, so that a booth that runs keeps its own.
+const MOST_UNSYNCED: u64 = 4 << 20;
 
 /// Why no export was made.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +87,26 @@ pub enum ExportError {
         "{} does not give back what was written to it: the stick is broken; use another one. Nothing on the card has changed", .0.display()
     )]
     NotRead(PathBuf),
+    /// It was told to stop.
+    #[error("it was stopped, because the booth's own card is to be closed; dial 8 again later")]
+    Stopped,
 }
+
+/// How far an export is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is done.
+    pub doing: &'static str,
+    /// Bytes that it was done with.
+    pub done: u64,
+    /// Of so many.
+    pub all: u64,
+    /// Messages and votes that were written so far.
+    pub messages: usize,
+}
+
+/// Who hears how far an export is, and may wait there; `false` ends it.
+pub(super) type Overseer<'a> = &'a mut dyn FnMut(Progress) -> bool;
 
 /// What came of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,16 +131,10 @@ pub fn export(
         return Err(ExportError::Inside(to.to_owned()));
     }
     let mut writing = Writing::begin(to, &opened)?;
-    opened.walk(
-        true,
-        &mut |done, all| tell("copying", done, all),
-        &mut |place, _, file, looked| writing.take(place, file, looked),
-    )?;
-    for place in opened.places() {
-        writing.withdrawals(place)?;
-    }
-    writing.sync()?;
-    writing.read_back(tell)?;
+    writing.copy(&opened, &mut |progress| {
+        tell(progress.doing, progress.done, progress.all);
+        true
+    })?;
     writing.finish(named)
 }
 
@@ -131,9 +146,13 @@ struct Written {
 }
 
 /// An export that is being made.
-struct Writing {
+pub(super) struct Writing {
     disk: Arc<RealDisk>,
     to: PathBuf,
+    /// The booth whose own spool it is, while it runs.
+    running: Option<BoothId>,
+    /// Bytes that were written since everything was synced.
+    unsynced: u64,
     written: Vec<Written>,
     clips: Vec<ExportedClip>,
     withdrawals: Vec<ExportedWithdrawal>,
@@ -141,10 +160,12 @@ struct Writing {
 }
 
 impl Writing {
-    fn begin(to: &Path, opened: &Opened) -> Result<Self, ExportError> {
+    pub(super) fn begin(to: &Path, opened: &Opened) -> Result<Self, ExportError> {
         let writing = Self {
             disk: Arc::new(RealDisk::new()),
             to: to.to_owned(),
+            running: None,
+            unsynced: 0,
             written: Vec::new(),
             clips: Vec::new(),
             withdrawals: Vec::new(),
@@ -182,6 +203,46 @@ impl Writing {
         Ok(writing)
     }
 
+    /// The same, of the spool of this booth, which runs.
+    pub(super) fn of_a_running(self, booth: &BoothId) -> Self {
+        Self {
+            running: Some(booth.clone()),
+            ..self
+        }
+    }
+
+    /// Writes everything, and proves that the medium has it.
+    pub(super) fn copy(
+        &mut self,
+        opened: &Opened,
+        oversee: Overseer<'_>,
+    ) -> Result<(), ExportError> {
+        let (mut done, all) = (0, opened.bytes());
+        let mut goes_on = |writing: &Self, done| {
+            let progress = Progress {
+                doing: "copying",
+                done,
+                all,
+                messages: writing.clips.len(),
+            };
+            match oversee(progress) {
+                true => Ok(()),
+                false => Err(ExportError::Stopped),
+            }
+        };
+        goes_on(self, done)?;
+        opened.walk(true, &mut |_, _| {}, &mut |place, _, file, looked| {
+            self.take(place, file, looked)?;
+            done += file.bytes;
+            goes_on(self, done)
+        })?;
+        for place in opened.places() {
+            self.withdrawals(place)?;
+        }
+        self.sync()?;
+        self.read_back(oversee)
+    }
+
     fn failed(&self, source: io::Error) -> ExportError {
         let path = self.to.clone();
         match source.kind() {
@@ -212,6 +273,11 @@ impl Writing {
             Ok(())
         });
         wrote.map_err(|error| self.failed(error))?;
+        self.unsynced += bytes;
+        if self.unsynced >= MOST_UNSYNCED {
+            self.unsynced = 0;
+            self.sync()?;
+        }
         let sha256 = BodyHash::of_digest(&hash.finalize());
         self.written.push(Written {
             path,
@@ -223,6 +289,10 @@ impl Writing {
 
     /// One file of the card.
     fn take(&mut self, place: &Place, file: &SpoolFile, looked: Looked) -> Result<(), ExportError> {
+        let looked = match self.running {
+            Some(_) => beside::at_rest(place, file, looked),
+            None => looked,
+        };
         let why = match looked {
             Looked::Whole(whole) => return self.clip(&whole),
             Looked::Nothing => return Ok(()),
@@ -280,9 +350,10 @@ impl Writing {
             .collect();
         booths.sort_unstable();
         booths.dedup();
-        let booth_id = match &booths[..] {
-            [booth] => Some(booth.clone()),
-            _ => None,
+        let booth_id = match (&self.running, &booths[..]) {
+            // A booth sends all that lie on its card in its own name.
+            (Some(booth), _) | (None, [booth]) => Some(booth.clone()),
+            (None, _) => None,
         };
         for file in &place.contents.withdrawals {
             match inspect::withdrawal(&*place.source, file) {
@@ -298,6 +369,7 @@ impl Writing {
                         file_sha256,
                     });
                 }
+                Err(_) if self.running.is_some() && beside::has_left(place, file) => {}
                 Err(why) => self.leave(place, file, why)?,
             }
         }
@@ -311,7 +383,7 @@ impl Writing {
     }
 
     /// Reads every file from the medium again.
-    fn read_back(&self, tell: &mut dyn FnMut(&'static str, u64, u64)) -> Result<(), ExportError> {
+    fn read_back(&self, oversee: Overseer<'_>) -> Result<(), ExportError> {
         let all = self.written.iter().map(|file| file.bytes).sum();
         let mut done = 0;
         for written in &self.written {
@@ -324,12 +396,20 @@ impl Writing {
                 return Err(ExportError::NotRead(self.to.clone()));
             }
             done += written.bytes;
-            tell("reading back", done, all);
+            let progress = Progress {
+                doing: "reading back",
+                done,
+                all,
+                messages: self.clips.len(),
+            };
+            if !oversee(progress) {
+                return Err(ExportError::Stopped);
+            }
         }
         Ok(())
     }
 
-    fn finish(self, named: &Path) -> Result<Exported, ExportError> {
+    pub(super) fn finish(self, named: &Path) -> Result<Exported, ExportError> {
         let receipt = ExportReceipt {
             schema: EXPORT_SCHEMA,
             made_by: concat!("booth-gateway ", env!("CARGO_PKG_VERSION")).to_owned(),

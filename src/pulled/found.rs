@@ -113,6 +113,27 @@ pub(super) fn open(named: &Path) -> Result<Opened, PulledError> {
     }
 }
 
+/// Whether this disk is a booth's card, or may be one: a file system that cannot be read may have messages.
+///
+/// # Errors
+/// A disk that is not given.
+pub fn may_be_a_booths_card(disk: &Path) -> Result<bool, PulledError> {
+    let unreadable = |source| PulledError::opening(disk, source);
+    let device = Device::open(disk)?;
+    if device.is_marked().map_err(unreadable)? {
+        return Ok(true);
+    }
+    for region in device.early_file_systems().map_err(unreadable)? {
+        let Ok(file_system) = FileSystem::open(disk, region) else {
+            return Ok(true);
+        };
+        if spool_below(&file_system, Path::new(""))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether a gateway holds the spool's lock; asking writes nothing.
 fn is_in_use(spool: &Path) -> bool {
     // A pipe in its place is not waited for.

@@ -2,9 +2,10 @@
 //!
 //! Owns: what may be named (a device, a partition, an image, a folder), where on it the spool is looked for, and what is said of it: [`device`]
 //! reads a card's bytes, [`file_system`] the ext4 on it, [`journal`] what a power cut left in its journal, [`found`] looks for spools and at every clip,
-//! [`told`] says what is there, [`export`] copies it out, [`load`] gives each message to whoever sends it, [`hand_over`] takes all of them into another spool. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
+//! [`told`] says what is there, [`export`] copies it out, [`load`] gives each message to whoever sends it, [`hand_over`] takes all of them into another spool, [`beside`] copies those of a booth that runs. What a clip's file is, `booth_spool::inspect` says. Never does: write to what it reads,
 //! mount anything, open a sealed body, or need root where the file may be read.
 
+mod beside;
 mod device;
 mod export;
 mod file_system;
@@ -19,8 +20,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-pub use export::{ExportError, Exported, export};
-pub use found::{Finding, Found, Spools, Totals};
+pub use beside::Running;
+pub use export::{ExportError, Exported, Progress, export};
+pub use found::{Finding, Found, Spools, Totals, may_be_a_booths_card};
 pub use hand_over::{HandOverError, Handed, HandedOver, Hearer, hand_over};
 pub use load::{Load, NotRead, Parcel, Slip};
 pub(crate) use told::counted;

@@ -176,6 +176,8 @@ impl Gateway {
             reading: None,
             old_cards: workers.old_cards,
             old_card: None,
+            sticks: workers.sticks,
+            copying: None,
             is_closing: false,
             measured: Measured::default(),
             handset: workers.handset,

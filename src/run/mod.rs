@@ -27,6 +27,7 @@ mod selftest;
 mod service;
 mod stand_in;
 mod start;
+mod stick;
 mod turning;
 mod update;
 mod visit;
@@ -70,6 +71,7 @@ pub use post::{Post, post};
 pub use reader::{Measured, ReadCommand, ReadEvent, Reader, certificate_file, read_message};
 pub use reports::Speaker;
 pub use start::{run, run_witnessed};
+pub use stick::{Copied, ExportToStick, StickEvent, StickFault};
 pub use update::{UpdateAsk, UpdateNews};
 
 /// A day, s.
@@ -95,6 +97,8 @@ pub enum Happening {
     Reader(ReadEvent),
     /// An old card in a USB reader was read further.
     OldCard(OldCardEvent),
+    /// An export onto a stick went on.
+    Stick(StickEvent),
     /// The sound card's mixer was set.
     Mixer(Applied),
     /// An update has moved on.
@@ -118,6 +122,8 @@ pub struct Workers {
     pub reader: Post<ReadCommand>,
     /// The thread that reads old cards, where there is a spool.
     pub old_cards: Option<Post<TakeOver>>,
+    /// The thread that copies messages onto sticks, where there is a spool.
+    pub sticks: Option<Post<ExportToStick>>,
     /// The handset's thread, where it has lines to drive.
     pub handset: Option<Post<HandsetCommand>>,
     /// The connection, where a broker is configured.
@@ -172,6 +178,9 @@ pub struct Gateway {
     old_cards: Option<Post<TakeOver>>,
     /// An old card is being taken over.
     old_card: Option<old_card::Reading>,
+    sticks: Option<Post<ExportToStick>>,
+    /// Messages are being copied onto a stick.
+    copying: Option<stick::Copying>,
     /// The keeper was told to close the card.
     is_closing: bool,
     /// What the machine said of itself last.
@@ -263,6 +272,7 @@ impl Gateway {
     pub fn turn(&mut self, now: Mono) {
         journal::tell_due();
         self.hold_the_old_card();
+        self.hold_the_export();
         self.look_at_supply(now);
         self.look_at_campaigns(now);
         self.decide(now, Event::Turn);
@@ -310,6 +320,7 @@ impl Gateway {
             Happening::Keeper(event) => self.keeper_event(now, event),
             Happening::Reader(event) => self.read(now, event),
             Happening::OldCard(event) => self.old_card_event(now, event),
+            Happening::Stick(event) => self.stick_event(now, event),
             Happening::Mixer(Applied { faults, notes }) => {
                 self.booth.evidence.mixer = logged(&faults);
                 logged(&notes);

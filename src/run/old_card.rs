@@ -303,7 +303,7 @@ impl Gateway {
     }
 
     /// Says these words, a number of messages, and more words, if a technician is there to hear them.
-    fn say_messages(&mut self, now: Mono, first: Word, messages: u64, last: &[Word]) {
+    pub(super) fn say_messages(&mut self, now: Mono, first: Word, messages: u64, last: &[Word]) {
         let language = Language::of(&self.config.session.language);
         let mut said = vec![first];
         said.extend(spoken::messages_counted(messages, language));
@@ -311,7 +311,7 @@ impl Gateway {
         self.say_words(now, &said);
     }
 
-    fn say_words(&mut self, now: Mono, said: &[Word]) {
+    pub(super) fn say_words(&mut self, now: Mono, said: &[Word]) {
         if self.booth.session().is_in_service() {
             self.say(now, ServiceNews::Card(words(said)));
         }

@@ -64,8 +64,12 @@ impl Gateway {
                 self.say(now, ServiceNews::Card(said));
             }
             ServiceAsk::TakeOver => self.take_over(now),
-            // What reads an old card has the spool, too.
-            ServiceAsk::CloseCard if self.stop_the_old_card() => {
+            ServiceAsk::Export => self.export(now),
+            ServiceAsk::MayNotExport => {
+                self.say(now, ServiceNews::Card(words(&[Word::StickNeedsCase])));
+            }
+            // What reads an old card has the spool, and what copies onto a stick reads it.
+            ServiceAsk::CloseCard if self.stop_the_old_card() | self.stop_the_export() => {
                 self.say(now, ServiceNews::Card(words(&[Word::NotSafe])));
             }
             ServiceAsk::CloseCard => {

@@ -19,6 +19,7 @@ use super::old_card::{self, TakeOver};
 use super::post::{Post, post};
 use super::reader::{ReadCommand, Reader, load_prompts};
 use super::reports::Speaker;
+use super::stick::{self, ExportToStick};
 use super::update::UpdateAsk;
 use super::{Happening, ThisMachine, Workers, connections, keeper, update};
 use crate::adapters::capture::{CaptureFigures, Tap};
@@ -194,6 +195,10 @@ impl Starter<'_> {
                 true => Some(start_old_cards(config, &reporter)?),
                 false => None,
             },
+            sticks: match self.is_set_up {
+                true => Some(start_sticks(config, &reporter)?),
+                false => None,
+            },
             handset,
             mqtt,
             speaker,
@@ -331,6 +336,18 @@ fn start_old_cards(config: &Config, reporter: &Reporter) -> Result<Post<TakeOver
     let readers = config.service.usb_disks.clone();
     let report = reporter.of(Happening::OldCard);
     thread("old-card", move || old_card::run(&readers, &orders, report))?;
+    Ok(sender)
+}
+
+/// Copies messages onto sticks. Nobody watches it: a stick that hangs is no fault of the booth.
+fn start_sticks(config: &Config, reporter: &Reporter) -> Result<Post<ExportToStick>, RunError> {
+    let (sender, orders) = post(1);
+    let places = stick::Places {
+        spool: config.spool.dir.clone(),
+        helper: config.service.usb_stick.clone(),
+    };
+    let report = reporter.of(Happening::Stick);
+    thread("stick", move || stick::run(&places, &orders, report))?;
     Ok(sender)
 }
 

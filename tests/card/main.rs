@@ -8,5 +8,6 @@ mod networks;
 mod old_card;
 mod provision;
 mod pulled;
+mod stick;
 mod update;
 mod update_booth;

@@ -38,7 +38,8 @@ fn worker(home: &Home, number: u16) -> Program {
 fn shares(server: &Server) -> Vec<String> {
     let asked = server.psql(
         "booth",
-        "SELECT worker || ' ' || count(*) FROM ingest.lease WHERE until > clock_timestamp() GROUP BY worker ORDER BY worker",
+        "SELECT worker || ' ' || count(*) FROM ingest.lease JOIN ingest.worker ON name = worker
+           WHERE until > clock_timestamp() GROUP BY worker ORDER BY worker",
     );
     asked.expect("asked").lines().map(str::to_owned).collect()
 }

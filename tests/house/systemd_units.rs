@@ -199,3 +199,36 @@ fn a_restart_is_begun_by_a_request_in_ram_alone_and_not_often() {
         }
     }
 }
+
+#[test]
+fn a_stick_is_mounted_by_a_helper_that_the_gateway_alone_may_ask_and_that_may_do_nothing_else() {
+    let socket = std::fs::read_to_string(unit("booth-stick.socket")).expect("the unit");
+    let service = std::fs::read_to_string(unit("booth-stick.service")).expect("the unit");
+    let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}");
+    let least = "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n";
+    let config: booth_gateway::config::Config =
+        booth_gateway::config::parse(least, "booth.toml").expect("a configuration");
+    let asked = config.service.usb_stick;
+    has(&socket, &format!("ListenStream={}", asked.display()));
+    has(&socket, "SocketUser=booth-gateway");
+    has(&socket, "SocketMode=0600");
+    has(&service, "StandardInput=socket");
+    has(&service, "CapabilityBoundingSet=CAP_SYS_ADMIN");
+    has(&service, "ProtectSystem=strict");
+    has(&service, "PrivateNetwork=yes");
+    let devices = service
+        .lines()
+        .filter(|line| line.starts_with("DeviceAllow="));
+    assert_eq!(devices.collect::<Vec<_>>(), ["DeviceAllow=block-sd rw"]);
+    for name in ["booth-stick.socket", "booth-stick.service"] {
+        let checked = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", "--recursive-errors=no"])
+            .arg(unit(name))
+            .output()
+            .expect("systemd-analyze runs: is the package systemd installed?");
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        for wrong in ["Unknown", "Failed to parse", "Invalid"] {
+            assert!(!said.contains(wrong), "{said}");
+        }
+    }
+}

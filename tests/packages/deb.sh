@@ -76,13 +76,14 @@ S
         [ "$(stat -c "%a %U %G" /etc/booth-gateway/booth.toml)" = "640 root booth-gateway" ]
         [ "$(stat -c "%a %U %G" /etc/booth-hub/hub.toml)" = "640 root booth-hub" ]
         [ -L /etc/systemd/system/multi-user.target.wants/booth-gateway.service ]
+        [ -L /etc/systemd/system/sockets.target.wants/booth-stick.socket ]
         [ -L /etc/systemd/system/multi-user.target.wants/booth-hub.service ]
         [ -f /usr/share/man/man1/booth-gateway.1.gz ]'
     check "an empty configuration starts nothing and says what to do" '
         ! grep "invoke start booth-gateway" /asked && ! grep "invoke restart booth-hub" /asked'
     check "every unit is one that systemd takes" '
-        systemd-analyze verify --recursive-errors=no booth-gateway.service booth-hub.service booth-new-version.service 2>&1 | tee /tmp/said
-        ! grep -E "booth-[a-z-]*\.service:.*(Unknown|not executable|Failed)" /tmp/said'
+        systemd-analyze verify --recursive-errors=no booth-gateway.service booth-hub.service booth-new-version.service booth-stick.socket booth-stick.service 2>&1 | tee /tmp/said
+        ! grep -E "booth-[a-z-]*\.(service|socket):.*(Unknown|not executable|Failed)" /tmp/said'
     check "an upgrade keeps what a person wrote, stops nothing, and asks for the new version when nobody is at the handset" '
         printf "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n" >/etc/booth-gateway/booth.toml
         mkdir -p /var/lib/booth-gateway/clips && echo words >/var/lib/booth-gateway/clips/x.clip

@@ -142,6 +142,7 @@ impl Booth {
             keeper,
             reader: reads,
             old_cards: None,
+            sticks: None,
             handset: Some(handset),
             mic_levels: Arc::default(),
             view: Arc::default(),

@@ -21,7 +21,7 @@ pub const RESERVED_IDS: [&str; 7] = [
 ];
 
 /// Kinds of `event/{kind}` that booths publish, including those of earlier and later versions (contract §3).
-pub const EVENT_KINDS: [&str; 23] = [
+pub const EVENT_KINDS: [&str; 24] = [
     "boot",
     "card_cloned",
     "card_closed",
@@ -40,6 +40,7 @@ pub const EVENT_KINDS: [&str; 23] = [
     "selftest",
     "service",
     "service_code_wrong",
+    "stick",
     "tamper",
     "thread_hangs",
     "thread_moves",

@@ -113,6 +113,8 @@ pub struct SessionRules {
     pub withdraw_code: Vec<u8>,
     /// Shorter takes that the citizen ended are discarded.
     pub min: Duration,
+    /// Whether what is said is sealed on the card: a service code alone may have it copied then.
+    pub seals: bool,
 }
 
 /// What a take or a vote answers, as its clip says it.
@@ -200,7 +202,7 @@ pub enum ServiceNews {
     Report(Vec<Prompt>),
     /// What became of the test message; after it, the booth waits for keys.
     Outcome(Vec<Prompt>),
-    /// What became of a key that was dialled: the card may be taken out, or may not; how far the reading of an old one is.
+    /// What became of a key that was dialled: the card may be taken out, or may not; how far the reading of an old one, or the copy onto a stick, is.
     Card(Vec<Prompt>),
 }
 
@@ -225,6 +227,10 @@ pub enum ServiceAsk {
     Place(u32),
     /// Take over the messages of the card in the USB reader, and say how far that is: [`ServiceNews::Card`].
     TakeOver,
+    /// Copy the messages of this card onto a USB stick, and say how far that is: [`ServiceNews::Card`].
+    Export,
+    /// Say what copying messages that lie open takes: [`ServiceNews::Card`].
+    MayNotExport,
     /// The technician is gone.
     Left,
 }

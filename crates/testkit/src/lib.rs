@@ -60,6 +60,7 @@ pub mod staff;
 pub mod stalls;
 pub mod threads;
 pub mod turns;
+pub mod usb_stick;
 pub mod words;
 pub mod world;
 pub mod zoo;

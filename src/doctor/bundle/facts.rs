@@ -55,6 +55,7 @@ const UNITS: &[&str] = &[
     "booth-update",
     "booth-trial",
     "booth-restart",
+    "booth-stick",
     "booth-status",
     "booth-console",
     "booth-wifi-country",

@@ -116,7 +116,7 @@ const KEYS: &[(&str, Shown, &[&str])] = {
         ("health", Whole, &["interval_s"]),
         ("bell", Whole, &["cadence_ms", "rings", "at", "quiet"]),
         ("service", Never, &["code"]),
-        ("service", Whole, &["usb_disks"]),
+        ("service", Whole, &["usb_disks", "usb_stick"]),
         ("selftest", Whole, &["tone", "at"]),
         ("update", IfRight, &["keys"]),
         ("update", Whole, &["allow", "state"]),

@@ -96,6 +96,7 @@ impl Visit {
             service_code: Vec::new(),
             withdraw_code: vec![0, 0, 0],
             min: Duration::from_secs(1),
+            seals: true,
         };
         let mut visit = Self {
             session: Session::new(rules),

@@ -46,6 +46,7 @@ pub(super) fn booth_with(centre: CentreRules) -> Booth {
         service_code: Vec::new(),
         withdraw_code: Vec::new(),
         min: Duration::from_secs(1),
+        seals: true,
     };
     let mut evidence = Evidence::at_start(STARTED);
     evidence.questions = 1;

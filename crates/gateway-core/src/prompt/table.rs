@@ -162,6 +162,16 @@ macro_rules! words {
             OldCardUnreadable = "old_card_unreadable", "The old card cannot be read. Do not format it, and bring it to the centre.", "Det gamle kort kan ikke læses. Formatér det ikke, og aflever det til centralen.";
             OldCardNoRoom = "old_card_no_room", "The card of this booth takes no more. Wait until its messages are sent, and dial seven again.", "Boksens eget kort tager ikke mere. Vent, til dets beskeder er sendt, og tryk syv igen.";
             OldCardNotNow = "old_card_not_now", "The card of this booth is closed, or takes no writes. Dial star to hear how the booth is.", "Boksens eget kort er lukket, eller der kan ikke skrives på det. Tryk stjerne for at høre, hvordan boksen har det.";
+            StickBegins = "stick_begins", "The messages are copied onto the stick. Leave it in.", "Beskederne kopieres til USB-stikket. Lad det sidde.";
+            StickSoFar = "stick_so_far", "Messages copied so far:", "Beskeder kopieret indtil nu:";
+            StickDone = "stick_done", "Messages copied onto the stick:", "Beskeder kopieret til USB-stikket:";
+            StickOut = "stick_out", "The stick is safe to remove.", "USB-stikket kan tages ud.";
+            StickNone = "stick_none", "No stick is found that can be written. Plug in one with FAT, and dial eight again.", "Der er ikke noget USB-stik, der kan skrives på. Sæt et med FAT i, og tryk otte igen.";
+            StickFull = "stick_full", "The stick has too little room. Use a larger one, and dial eight again.", "Der er for lidt plads på USB-stikket. Brug et større, og tryk otte igen.";
+            StickLocked = "stick_locked", "The stick is write-protected. Slide its lock, or use another one, and dial eight again.", "USB-stikket er skrivebeskyttet. Skub dets lås, eller brug et andet, og tryk otte igen.";
+            StickGone = "stick_gone", "The stick failed, or was pulled out too early. The copy does not count. Use another stick, and dial eight again.", "USB-stikket fejlede eller blev taget ud for tidligt. Kopien tæller ikke. Brug et andet, og tryk otte igen.";
+            StickNoHelper = "stick_no_helper", "This booth cannot write a stick. Ask the centre.", "Denne boks kan ikke skrive på et USB-stik. Spørg centralen.";
+            StickNeedsCase = "stick_needs_case", "To copy messages that are not sealed, open the case or use the service button.", "For at kopiere beskeder, der ikke er forseglet, skal kabinettet åbnes, eller knappen i det bruges.";
             CloseNeedsCase = "close_needs_case", "To take the card out, open the case or use the service button.", "For at tage kortet ud skal kabinettet åbnes, eller knappen i det bruges.";
             SafeToRemove = "safe_to_remove", "Safe to remove. Switch the power off and take the card.", "Kortet kan tages ud. Sluk for strømmen, og tag kortet.";
             NotSafe = "not_safe", "The card is not closed yet. Wait.", "Kortet er ikke lukket endnu. Vent.";

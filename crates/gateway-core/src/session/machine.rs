@@ -163,6 +163,12 @@ impl Session {
         self.visit.has_button || self.case_open
     }
 
+    /// Whether the technician may have the messages copied: what is sealed says nothing to whoever has the copy, and what lies
+    /// open goes to those alone who could take the card anyway.
+    pub(super) fn may_export(&self) -> bool {
+        self.rules.seals || self.may_close_card()
+    }
+
     /// Whether a technician is served.
     pub fn is_in_service(&self) -> bool {
         matches!(self.state, State::Service(_))

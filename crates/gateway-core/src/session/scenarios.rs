@@ -31,6 +31,7 @@ pub(super) fn rules() -> SessionRules {
         service_code: CODE.to_vec(),
         withdraw_code: vec![0, 0, 0],
         min: Duration::from_secs(1),
+        seals: true,
     }
 }
 
@@ -279,6 +280,8 @@ impl Booth {
                     | ServiceAsk::CloseCard
                     | ServiceAsk::MayNotClose
                     | ServiceAsk::TakeOver
+                    | ServiceAsk::Export
+                    | ServiceAsk::MayNotExport
                     | ServiceAsk::Place(_) => self.input(Input::Service(ServiceNews::Card(said))),
                     ServiceAsk::Sent | ServiceAsk::Left => {}
                 }

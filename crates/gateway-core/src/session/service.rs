@@ -144,6 +144,15 @@ impl Session {
                 self.state = State::Service(Service::Waiting);
                 out.push(Command::Service(ServiceAsk::TakeOver));
             }
+            (Service::Report | Service::Waiting, Key::Digit(8)) => {
+                self.stop_play(out);
+                self.quiet_since = now;
+                self.state = State::Service(Service::Waiting);
+                out.push(Command::Service(match self.may_export() {
+                    true => ServiceAsk::Export,
+                    false => ServiceAsk::MayNotExport,
+                }));
+            }
             (_, Key::Digit(9)) => {
                 self.stop_play(out);
                 self.quiet_since = now;

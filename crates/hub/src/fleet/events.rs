@@ -16,7 +16,7 @@ const EVENTS_AT_ONCE: i64 = 50;
 /// Most kinds of events kept of one booth.
 const MAX_KINDS_PER_BOOTH: usize = 64;
 /// Kinds of events that are never deleted to make room for another kind.
-const LASTING_EVENTS: [&str; 11] = [
+const LASTING_EVENTS: [&str; 12] = [
     "boot",
     "card_cloned",
     "card_closed",
@@ -25,6 +25,7 @@ const LASTING_EVENTS: [&str; 11] = [
     "data_partition_repaired",
     "hardware_changed",
     "old_card",
+    "stick",
     "tamper",
     "update",
     "worker_died",

@@ -325,3 +325,47 @@ fn seven_asks_for_an_old_card_once_each_time_and_news_of_it_reach_only_a_technic
         "a citizen hears nothing of it"
     );
 }
+
+#[test]
+fn eight_asks_for_a_copy_on_a_stick_each_time_and_is_no_citizens_key() {
+    let mut booth = Booth::new();
+    booth.lift();
+    booth.press(Key::Digit(8));
+    assert!(booth.asked.is_empty(), "a citizen's eight is none");
+    booth.hang_up();
+    booth.lift();
+    booth.dial_all(&CODE);
+    booth.press(Key::Digit(8));
+    // The report ends with it, and no test message is asked for.
+    booth.seconds(6);
+    assert_eq!(booth.tests_begun(), 0);
+    booth.press(Key::Digit(8));
+    let asked = booth.asked.iter().filter(|ask| **ask == ServiceAsk::Export);
+    assert_eq!(asked.count(), 2, "what is sealed takes the code alone");
+    assert!(!booth.asked.contains(&ServiceAsk::MayNotExport));
+}
+
+#[test]
+fn what_lies_open_is_copied_for_those_alone_who_could_take_the_card() {
+    let open = SessionRules {
+        seals: false,
+        ..rules()
+    };
+    let mut booth = Booth::with(open, &[1]);
+    booth.lift();
+    booth.dial_all(&CODE);
+    booth.press(Key::Digit(8));
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::MayNotExport));
+    booth.input(Input::CaseOpen(true));
+    booth.press(Key::Digit(8));
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Export));
+    booth.input(Input::CaseOpen(false));
+    booth.press(Key::Digit(8));
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::MayNotExport));
+    // The service button is as good as the open case.
+    booth.hang_up();
+    booth.lift();
+    booth.input(Input::Handset(HandsetEvent::Service));
+    booth.press(Key::Digit(8));
+    assert_eq!(booth.asked.last(), Some(&ServiceAsk::Export));
+}

@@ -61,6 +61,7 @@ impl Booth {
             service_code: Vec::new(),
             withdraw_code: vec![0, 0, 0],
             min: Duration::from_secs(1),
+            seals: true,
         };
         let mut booth = Self {
             session: Session::new(rules),
