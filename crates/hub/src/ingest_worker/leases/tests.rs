@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // workers that begin at once are threads here
+
 use super::*;
 
 use booth_database::elsewhere::Elsewhere;
