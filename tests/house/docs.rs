@@ -336,6 +336,25 @@ fn each_list_of_packages_has_its_reasons_and_the_proof_knows_each_target() {
 }
 
 #[test]
+fn every_example_that_the_makefile_or_a_script_builds_is_one_that_cargo_knows() {
+    let manifest = read("Cargo.toml");
+    let mut named = 0;
+    for file in ["Makefile", "tests/packages/proof.sh"] {
+        let text = read(file);
+        let names = text.split("--example ").skip(1);
+        for name in names.filter_map(|rest| rest.split_whitespace().next()) {
+            let entry = format!("[[example]]\nname = \"{name}\"\n");
+            assert!(
+                manifest.contains(&entry),
+                "{file} builds the example {name}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 8, "{named}");
+}
+
+#[test]
 fn every_program_prints_through_one_place_that_survives_its_reader() {
     let mut programs = vec!["src/lib.rs".to_owned(), "src/main.rs".into()];
     programs.push("examples/demo/main.rs".into());
