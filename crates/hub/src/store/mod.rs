@@ -514,8 +514,8 @@ impl Store {
         let private = Private::beside(dir);
         if share.begins() {
             share::tidy_staging(dir)?;
-            record::sweep(&clips)?;
-            record::sweep(private.dir())?;
+            record::sweep(&clips, share.leaves_alone())?;
+            record::sweep(private.dir(), share.leaves_alone())?;
         }
         let mut store = Self {
             share,

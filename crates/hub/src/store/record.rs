@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -126,11 +127,12 @@ pub(super) fn publish(path: &Path, content: &[u8], is_durable: bool) -> Result<(
 }
 
 /// Overwrites and removes what [`publish`] had not given its name when a program was killed, in this folder and all below: a manifest
-/// or an envelope that nobody would ever look for again. Files of a program that runs stay.
+/// or an envelope that nobody would ever look for again. Files of a program that runs stay, and files that are younger than `age`: the programs of
+/// another unit cannot be seen from within a unit (user_namespaces(7)).
 ///
 /// # Errors
 /// Every error of the file system.
-pub(super) fn sweep(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn sweep(folder: &Path, age: Duration) -> Result<(), StoreError> {
     let failed = |error| StoreError::file("reading", folder, error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -141,9 +143,13 @@ pub(super) fn sweep(folder: &Path) -> Result<(), StoreError> {
         let entry = entry.map_err(failed)?;
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() {
-            sweep(&entry.path())?;
+            sweep(&entry.path(), age)?;
         } else if kind.is_file() && is_left_over(&entry.file_name().to_string_lossy()) {
-            super::private::wipe(&entry.path())?;
+            let written = entry.metadata().and_then(|file| file.modified());
+            let is_old = |at: SystemTime| at.elapsed().is_ok_and(|since| since >= age);
+            if age.is_zero() || written.is_ok_and(is_old) {
+                super::private::wipe(&entry.path())?;
+            }
         }
     }
     Ok(())

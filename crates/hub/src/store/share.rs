@@ -40,6 +40,14 @@ impl Share {
         self != Self::All
     }
 
+    /// How old another process's unfinished file must be to be a killed one's. A file gets its name within moments.
+    pub(super) fn leaves_alone(self) -> Duration {
+        match self {
+            Self::All => Duration::ZERO,
+            _ => Duration::from_secs(600),
+        }
+    }
+
     /// The name of its folder of unfinished bodies.
     pub(super) fn staging(self) -> String {
         match self {

@@ -390,6 +390,40 @@ fn what_a_worker_that_runs_no_more_had_half_is_overwritten_and_deleted() {
 }
 
 #[test]
+fn a_centre_that_starts_beside_workers_leaves_alone_what_they_are_writing() {
+    let Some(shared) = Shared::begin("what workers are writing") else {
+        return;
+    };
+    let worker = shared.worker(1);
+    let Shared {
+        server,
+        rules,
+        centre,
+    } = shared;
+    let Bench { store, folder, .. } = centre;
+    drop(store);
+    // No program of this number can be seen, as from within another unit.
+    let shelf = rules.dir.join("clips/6f");
+    fs::create_dir_all(&shelf).expect("a folder");
+    let written = |name: &str| {
+        let path = shelf.join(name);
+        fs::write(&path, "half").expect("written");
+        path
+    };
+    let young = written(".young.json.4194304");
+    let old = written(".old.json.4194304");
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    let file = File::options().write(true).open(&old).expect("opened");
+    file.set_modified(an_hour_ago).expect("dated");
+    drop(Store::open_as(&rules, Share::Centre).expect("opens"));
+    assert!(young.exists() && !old.exists());
+    drop(worker);
+    drop(Store::open_as(&rules, Share::All).expect("opens"));
+    assert!(!young.exists(), "nobody else is there");
+    drop((folder, server));
+}
+
+#[test]
 fn the_centre_carries_what_workers_have_stored_into_the_bucket() {
     let s3 = SmallS3::start();
     let shared = Shared::with("bodies that workers have stored", |folder| {
