@@ -141,7 +141,7 @@ fn hub(text: &str) {
             if config.mqtt.url.is_some() {
                 config.broker().expect("a checked address");
             }
-            let filter = Topics::new(&config.mqtt.root).hub_filter();
+            let filter = Topics::new(&config.mqtt.root).sender_filter("+");
             assert!(filter.len() < 1_000 && filter.ends_with("/up/+/#"));
         }
         Err(error) => sentences(&error.0, "hub.toml"),

@@ -12,6 +12,7 @@ mod decide;
 mod deliver;
 mod diagnosis;
 mod ended;
+mod errand;
 mod health;
 mod home_assistant;
 mod keeper;
@@ -60,6 +61,7 @@ use booth_spool::{KeptClip, Spool};
 pub use centre_card::{CentreCard, CentreCommand, CentreEvent};
 pub use configure::check_anywhere;
 pub use ended::{Ended, RunError};
+use errand::Errand;
 use gateway_core::booth::{Booth, Event};
 use gateway_core::delivery::Delivery;
 use gateway_core::health::Works;
@@ -177,10 +179,10 @@ pub struct Gateway {
     reading: Option<u64>,
     old_cards: Option<Post<TakeOver>>,
     /// An old card is being taken over.
-    old_card: Option<old_card::Reading>,
+    old_card: Option<Errand>,
     sticks: Option<Post<ExportToStick>>,
     /// Messages are being copied onto a stick.
-    copying: Option<stick::Copying>,
+    copying: Option<Errand>,
     /// The keeper was told to close the card.
     is_closing: bool,
     /// What the machine said of itself last.
@@ -271,8 +273,7 @@ impl Gateway {
     /// Does what is due.
     pub fn turn(&mut self, now: Mono) {
         journal::tell_due();
-        self.hold_the_old_card();
-        self.hold_the_export();
+        self.hold_errands();
         self.look_at_supply(now);
         self.look_at_campaigns(now);
         self.decide(now, Event::Turn);

@@ -7,39 +7,17 @@
 #![allow(clippy::disallowed_methods)] // lists the readers
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::Gateway;
-use super::service::words;
+use super::errand::{Errand, Pace, Signals};
 use crate::pulled::{HandOverError, Handed, HandedOver, Hearer, hand_over};
 use booth_contract::export::LeftFile;
 use booth_contract::time::Mono;
-use booth_host::clock;
 use booth_spool::{Refusal, Spool, SpoolError};
-use gateway_core::prompt::{Language, Word};
-use gateway_core::session::ServiceNews;
-use gateway_core::spoken;
-
-/// How often a technician who stays on the line hears how far it is.
-const SAID_EVERY: Duration = Duration::from_secs(15);
-/// How often the thread says that it still reads.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
-/// Pause between two looks whether the citizen has gone.
-const PATIENCE: Duration = Duration::from_millis(200);
-
-/// What the loop tells the thread while that reads.
-#[derive(Debug, Clone, Default)]
-struct Signals {
-    /// Somebody is at the handset who is no technician: wait.
-    holds: Arc<AtomicBool>,
-    /// End after this file.
-    stops: Arc<AtomicBool>,
-}
+use gateway_core::prompt::Word;
 
 /// What the thread is told: read what is plugged in, into this spool.
 pub struct TakeOver {
@@ -77,14 +55,6 @@ pub enum OldCardFault {
     Stopped,
 }
 
-/// How far it is.
-#[derive(Debug, Clone)]
-pub(super) struct Reading {
-    messages: u64,
-    said_at: Mono,
-    signals: Signals,
-}
-
 /// Reads old cards, one order after the other; their readers are in the folder `readers`.
 pub(super) fn run(readers: &Path, orders: &Receiver<TakeOver>, report: impl Fn(OldCardEvent)) {
     for TakeOver { spool, signals } in orders {
@@ -97,8 +67,7 @@ pub(super) fn run(readers: &Path, orders: &Receiver<TakeOver>, report: impl Fn(O
 
 /// The thread's own side of a hand-over.
 struct Listening<'a> {
-    signals: Signals,
-    told_at: Mono,
+    pace: Pace,
     report: &'a dyn Fn(OldCardEvent),
 }
 
@@ -108,17 +77,7 @@ impl Hearer for Listening<'_> {
     }
 
     fn goes_on(&mut self) -> bool {
-        while self.signals.holds.load(Ordering::Relaxed)
-            && !self.signals.stops.load(Ordering::Relaxed)
-        {
-            std::thread::park_timeout(PATIENCE);
-        }
-        let now = clock::mono();
-        if self.told_at + TOLD_EVERY <= now {
-            self.told_at = now;
-            (self.report)(OldCardEvent::Reads);
-        }
-        !self.signals.stops.load(Ordering::Relaxed)
+        self.pace.goes_on(|| (self.report)(OldCardEvent::Reads))
     }
 }
 
@@ -130,8 +89,7 @@ fn take_over(
     report: &dyn Fn(OldCardEvent),
 ) -> Result<HandedOver, OldCardFault> {
     let mut listening = Listening {
-        signals,
-        told_at: clock::mono(),
+        pace: Pace::begin(signals),
         report,
     };
     let (mut read, mut broken, mut others): (Option<HandedOver>, Vec<LeftFile>, Vec<String>) =
@@ -211,29 +169,9 @@ impl Gateway {
             return self.say_words(now, &[Word::OldCardNotNow]);
         }
         log::info!("an old card is to be taken over");
-        self.old_card = Some(Reading {
-            messages: 0,
-            said_at: now,
-            signals,
-        });
+        self.old_card = Some(Errand::begin(now, signals));
         self.event("old_card", json!({ "begins": 1 }));
         self.say_words(now, &[Word::OldCardBegins]);
-    }
-
-    /// The booth's own card is to be closed: the reading ends first. Whether it was reading.
-    pub(super) fn stop_the_old_card(&mut self) -> bool {
-        if let Some(reading) = &self.old_card {
-            reading.signals.stops.store(true, Ordering::Relaxed);
-        }
-        self.old_card.is_some()
-    }
-
-    /// Whether the reading waits is decided at each turn.
-    pub(super) fn hold_the_old_card(&self) {
-        if let Some(reading) = &self.old_card {
-            let holds = self.booth.has_visitor() && !self.booth.session().is_in_service();
-            reading.signals.holds.store(holds, Ordering::Relaxed);
-        }
     }
 
     /// What the thread that reads an old card reports.
@@ -248,9 +186,8 @@ impl Gateway {
             }
             OldCardEvent::Reads => {
                 if let Some(reading) = &mut self.old_card
-                    && reading.said_at + SAID_EVERY <= now
+                    && reading.is_to_be_said(now)
                 {
-                    reading.said_at = now;
                     let messages = reading.messages;
                     self.say_messages(now, Word::OldCardSoFar, messages, &[]);
                 }
@@ -301,21 +238,6 @@ impl Gateway {
             }
         }
     }
-
-    /// Says these words, a number of messages, and more words, if a technician is there to hear them.
-    pub(super) fn say_messages(&mut self, now: Mono, first: Word, messages: u64, last: &[Word]) {
-        let language = Language::of(&self.config.session.language);
-        let mut said = vec![first];
-        said.extend(spoken::messages_counted(messages, language));
-        said.extend(last);
-        self.say_words(now, &said);
-    }
-
-    pub(super) fn say_words(&mut self, now: Mono, said: &[Word]) {
-        if self.booth.session().is_in_service() {
-            self.say(now, ServiceNews::Card(words(said)));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -325,6 +247,8 @@ mod tests {
     use booth_testkit::spool_rig::{clip_file, open, record};
     use std::cell::RefCell;
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().expect("a folder")

@@ -69,7 +69,7 @@ impl Gateway {
                 self.say(now, ServiceNews::Card(words(&[Word::StickNeedsCase])));
             }
             // What reads an old card has the spool, and what copies onto a stick reads it.
-            ServiceAsk::CloseCard if self.stop_the_old_card() | self.stop_the_export() => {
+            ServiceAsk::CloseCard if self.stop_errands() => {
                 self.say(now, ServiceNews::Card(words(&[Word::NotSafe])));
             }
             ServiceAsk::CloseCard => {

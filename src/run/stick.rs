@@ -8,14 +8,12 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Gateway;
+use super::errand::{Errand, Pace, Signals};
 use crate::pulled::{ExportError, Exported, Progress, PulledError, Running};
 use crate::stick::{self, Refusal, Stick, StickError};
 use booth_contract::BoothId;
@@ -23,23 +21,8 @@ use booth_contract::time::Mono;
 use booth_host::clock;
 use gateway_core::prompt::Word;
 
-/// How often a technician who stays on the line hears how far it is.
-const SAID_EVERY: Duration = Duration::from_secs(15);
-/// How often the thread says that it still copies.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
-/// Pause between two looks whether the citizen has gone.
-const PATIENCE: Duration = Duration::from_millis(200);
 /// Exports that were begun on one stick within a second, by clocks that are wrong.
 const MOST_NAMES: u32 = 99;
-
-/// What the loop tells the thread while that copies.
-#[derive(Debug, Clone, Default)]
-struct Signals {
-    /// Somebody is at the handset who is no technician: wait.
-    holds: Arc<AtomicBool>,
-    /// End after this file.
-    stops: Arc<AtomicBool>,
-}
 
 /// What the thread is told: copy the messages of this booth.
 pub struct ExportToStick {
@@ -166,14 +149,6 @@ impl StickFault {
     }
 }
 
-/// How far it is.
-#[derive(Debug, Clone)]
-pub(super) struct Copying {
-    messages: usize,
-    said_at: Mono,
-    signals: Signals,
-}
-
 /// Where things are.
 pub(super) struct Places {
     /// The booth's own spool.
@@ -185,11 +160,7 @@ pub(super) struct Places {
 /// Makes exports, one order after the other.
 pub(super) fn run(places: &Places, orders: &Receiver<ExportToStick>, report: impl Fn(StickEvent)) {
     for ExportToStick { booth, signals } in orders {
-        let mut watch = Watch {
-            signals,
-            told_at: clock::mono(),
-            report: &report,
-        };
+        let mut watch = Watch::begin(signals, &report);
         let (copied, is_out) = copy(places, &booth, &mut watch);
         report(StickEvent::Ended { copied, is_out });
     }
@@ -197,24 +168,20 @@ pub(super) fn run(places: &Places, orders: &Receiver<ExportToStick>, report: imp
 
 /// The thread's own side of an export.
 struct Watch<'a> {
-    signals: Signals,
-    told_at: Mono,
+    pace: Pace,
     report: &'a dyn Fn(StickEvent),
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    fn begin(signals: Signals, report: &'a dyn Fn(StickEvent)) -> Self {
+        let pace = Pace::begin(signals);
+        Self { pace, report }
+    }
+
     /// Waits while a citizen is there; `false` ends the export.
     fn goes_on(&mut self, messages: usize) -> bool {
-        let stops = || self.signals.stops.load(Ordering::Relaxed);
-        while self.signals.holds.load(Ordering::Relaxed) && !stops() {
-            std::thread::park_timeout(PATIENCE);
-        }
-        let now = clock::mono();
-        if self.told_at + TOLD_EVERY <= now {
-            self.told_at = now;
-            (self.report)(StickEvent::Copies(messages));
-        }
-        !self.signals.stops.load(Ordering::Relaxed)
+        let report = self.report;
+        self.pace.goes_on(|| report(StickEvent::Copies(messages)))
     }
 }
 
@@ -299,7 +266,7 @@ impl Gateway {
     /// A technician wants the messages copied onto a stick.
     pub(super) fn export(&mut self, now: Mono) {
         if let Some(copying) = &self.copying {
-            let messages = copying.messages as u64;
+            let messages = copying.messages;
             return self.say_messages(now, Word::StickSoFar, messages, &[]);
         }
         let signals = Signals::default();
@@ -315,29 +282,9 @@ impl Gateway {
             return self.say_words(now, &[Word::OldCardNotNow]);
         }
         log::info!("the messages are to be copied onto a stick");
-        self.copying = Some(Copying {
-            messages: 0,
-            said_at: now,
-            signals,
-        });
+        self.copying = Some(Errand::begin(now, signals));
         self.event("stick", json!({ "begins": 1 }));
         self.say_words(now, &[Word::StickBegins]);
-    }
-
-    /// The booth's own card is to be closed: the export ends first. Whether there was one.
-    pub(super) fn stop_the_export(&mut self) -> bool {
-        if let Some(copying) = &self.copying {
-            copying.signals.stops.store(true, Ordering::Relaxed);
-        }
-        self.copying.is_some()
-    }
-
-    /// Whether the export waits is decided at each turn.
-    pub(super) fn hold_the_export(&self) {
-        if let Some(copying) = &self.copying {
-            let holds = self.booth.has_visitor() && !self.booth.session().is_in_service();
-            copying.signals.holds.store(holds, Ordering::Relaxed);
-        }
     }
 
     /// What the thread that copies reports.
@@ -347,9 +294,8 @@ impl Gateway {
                 let Some(copying) = &mut self.copying else {
                     return;
                 };
-                copying.messages = messages;
-                if copying.said_at + SAID_EVERY <= now {
-                    copying.said_at = now;
+                copying.messages = messages as u64;
+                if copying.is_to_be_said(now) {
                     self.say_messages(now, Word::StickSoFar, messages as u64, &[]);
                 }
             }

@@ -119,10 +119,9 @@ fn over_tls_the_booth_checks_the_broker_and_shows_its_certificate_and_password()
     says("ca.pem", true, "wrong", "check the password file");
 }
 
-#[test]
-fn the_three_roles_of_the_example_rules_may_what_the_contract_says_and_no_more() {
+/// A broker with the shipped access rules, and these users, each of whom asks for everything.
+fn by_the_example_rules<const N: usize>(users: [&str; N]) -> (Broker, [Booth; N]) {
     let rules = "allow_anonymous false\npassword_file passwords\nuse_username_as_clientid true\nacl_file acl\n";
-    let users = [BOOTH, "rundhoej-2", "hub", "operations"];
     let broker = Broker::start(rules, |folder| {
         passwords(folder, &users);
         let acl = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mosquitto.acl");
@@ -131,7 +130,14 @@ fn the_three_roles_of_the_example_rules_may_what_the_contract_says_and_no_more()
     let all = ["booth/1/#".to_owned()];
     let as_user =
         |user: &str| Booth::logged_in(broker.port, user, Some(&format!("{user}-secret")), &all);
-    let [booth, other, hub, operations] = users.map(as_user);
+    let logged_in = users.map(as_user);
+    (broker, logged_in)
+}
+
+#[test]
+fn the_three_roles_of_the_example_rules_may_what_the_contract_says_and_no_more() {
+    let (_broker, [booth, other, hub, operations]) =
+        by_the_example_rules([BOOTH, "rundhoej-2", "hub", "operations"]);
     let said = [
         "state",
         "birth",
@@ -210,17 +216,7 @@ fn the_three_roles_of_the_example_rules_may_what_the_contract_says_and_no_more()
 
 #[test]
 fn a_worker_may_read_what_citizens_said_and_acknowledge_it_and_nothing_else() {
-    let rules = "allow_anonymous false\npassword_file passwords\nuse_username_as_clientid true\nacl_file acl\n";
-    let users = [BOOTH, "hub", "hub-1"];
-    let broker = Broker::start(rules, |folder| {
-        passwords(folder, &users);
-        let acl = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mosquitto.acl");
-        std::fs::copy(acl, folder.join("acl")).expect("the example");
-    });
-    let all = ["booth/1/#".to_owned()];
-    let as_user =
-        |user: &str| Booth::logged_in(broker.port, user, Some(&format!("{user}-secret")), &all);
-    let [booth, hub, worker] = users.map(as_user);
+    let (_broker, [booth, hub, worker]) = by_the_example_rules([BOOTH, "hub", "hub-1"]);
     let words = ["clip/x", "part/x/0", "withdraw/x"];
     let others = [
         "state",

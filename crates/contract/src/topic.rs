@@ -279,12 +279,7 @@ impl Topics {
         }
     }
 
-    /// The filter that the hub subscribes to: every message from every booth.
-    pub fn hub_filter(&self) -> String {
-        self.sender_filter("+")
-    }
-
-    /// The filter for every message from one sender.
+    /// The filter for every message from one sender, `+` for all of them.
     pub fn sender_filter(&self, sender: &str) -> String {
         format!("{}/up/{sender}/#", self.root)
     }

@@ -15,7 +15,7 @@ mod leases;
 use std::sync::{Arc, Mutex};
 
 use booth_contract::Topics;
-use booth_host::{clock, crew, journal};
+use booth_host::{clock, crew};
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, watch};
 
@@ -31,9 +31,8 @@ use crate::login;
 use crate::monitoring::Meters;
 use crate::mqtt::{Learned, Link};
 use crate::presence::About;
-use crate::receipts::{Opener, ReceiptKey};
-use crate::serve::{ServeError, Signals, seals_to, store_rules, tell_systemd};
-use crate::store::private::Private;
+use crate::receipts::Opener;
+use crate::serve::{ServeError, Signals, alive, open_for, receipt_key, tell_systemd};
 use crate::store::{BrokerStatus, Share, Store};
 use crate::worker;
 
@@ -69,7 +68,6 @@ pub async fn work(config: HubConfig, number: u16) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     // Commands of operators are sent by the hub that serves.
     let (_no_orders, orders) = mpsc::channel(1);
-    let turning = Arc::clone(&meters);
     let link = Link {
         login,
         topics: topics.clone(),
@@ -83,11 +81,7 @@ pub async fn work(config: HubConfig, number: u16) -> Result<(), ServeError> {
         outcomes,
         orders,
         status,
-        alive: Box::new(move || {
-            turning.alive(clock::mono());
-            tell_systemd(&[NotifyState::Watchdog]);
-            journal::tell_due();
-        }),
+        alive: alive(&meters),
         stop: stopped,
         connection: 0,
         learned: Learned::default(),
@@ -117,15 +111,10 @@ pub async fn work(config: HubConfig, number: u16) -> Result<(), ServeError> {
 /// Opens the store of the hub that serves.
 fn open_store(config: &HubConfig, number: u16) -> Result<Store, ServeError> {
     let keys = Arc::new(Keyring::read(&config.privacy.identities)?);
-    let mut store = Store::open_as(&store_rules(config), Share::Worker(number))?
-        .keeping_free(config.store.reserve_bytes)
-        .sealing_to(seals_to(config, &keys))
-        .avoiding(config.codes.digits())
-        .ignoring(config.own_names());
-    if !keys.is_empty() {
-        let file = Private::beside(&config.store.dir).receipt_key()?;
-        let key = Arc::new(ReceiptKey::read_or_make(&file)?);
-        store = store.opening_new_receipts(Opener::new(keys, key));
+    let store = open_for(config, &keys, Share::Worker(number))?.ignoring(config.own_names());
+    if keys.is_empty() {
+        return Ok(store);
     }
-    Ok(store)
+    let opener = Opener::new(keys, receipt_key(config)?);
+    Ok(store.opening_new_receipts(opener))
 }

@@ -192,7 +192,6 @@ pub async fn serve_witnessed(
         }
     };
     let campaigns = crew::task("campaigns", campaign::welcome(config.clone()));
-    let turning = Arc::clone(&meters);
     let link = Link {
         login,
         topics: Topics::new(config.mqtt.root.clone()),
@@ -206,11 +205,7 @@ pub async fn serve_witnessed(
         outcomes,
         orders: ordered,
         status,
-        alive: Box::new(move || {
-            turning.alive(clock::mono());
-            tell_systemd(&[NotifyState::Watchdog]);
-            journal::tell_due();
-        }),
+        alive: alive(&meters),
         stop: stopped,
         connection: 0,
         learned: Learned::default(),
@@ -378,6 +373,34 @@ pub fn store_rules(config: &HubConfig) -> StoreRules {
     }
 }
 
+/// What a link calls whenever it and the store's thread have just shown that they work.
+pub(crate) fn alive(meters: &Arc<Meters>) -> Box<dyn FnMut()> {
+    let meters = Arc::clone(meters);
+    Box::new(move || {
+        meters.alive(clock::mono());
+        tell_systemd(&[NotifyState::Watchdog]);
+        journal::tell_due();
+    })
+}
+
+/// Opens the store for this share of the work, by the configuration; its receipts are not opened yet.
+pub(crate) fn open_for(
+    config: &HubConfig,
+    keys: &Keyring,
+    share: Share,
+) -> Result<Store, ServeError> {
+    Ok(Store::open_as(&store_rules(config), share)?
+        .keeping_free(config.store.reserve_bytes)
+        .sealing_to(seals_to(config, keys))
+        .avoiding(config.codes.digits()))
+}
+
+/// The key of receipts of this configuration's store.
+pub(crate) fn receipt_key(config: &HubConfig) -> Result<Arc<ReceiptKey>, ServeError> {
+    let file = Private::beside(&config.store.dir).receipt_key()?;
+    Ok(Arc::new(ReceiptKey::read_or_make(&file)?))
+}
+
 /// Opens the store, with what opens receipts where there is a private key; a booth that logs in under one of the hub's own names is
 /// refused.
 fn open_store(
@@ -386,15 +409,10 @@ fn open_store(
     share: Share,
 ) -> Result<(Store, Arc<Withdrawing>), ServeError> {
     let dir = &config.store.dir;
-    let seals_to = seals_to(config, keys);
-    let mut store = Store::open_as(&store_rules(config), share)?
-        .keeping_free(config.store.reserve_bytes)
-        .sealing_to(seals_to.clone())
-        .avoiding(config.codes.digits());
-    let how = match (keys.is_empty(), seals_to) {
+    let mut store = open_for(config, keys, share)?;
+    let how = match (keys.is_empty(), seals_to(config, keys)) {
         (false, _) => {
-            let file = Private::beside(dir).receipt_key()?;
-            let key = Arc::new(ReceiptKey::read_or_make(&file)?);
+            let key = receipt_key(config)?;
             let opener = Opener::new(keys.clone(), key.clone());
             store = store.opening_receipts(opener)?;
             How::Matched(key)
@@ -407,7 +425,7 @@ fn open_store(
 }
 
 /// Whom bodies that come open are sealed to before they are kept.
-pub(crate) fn seals_to(config: &HubConfig, keys: &Keyring) -> Option<Recipients> {
+fn seals_to(config: &HubConfig, keys: &Keyring) -> Option<Recipients> {
     let named = config.privacy.seals_to().unwrap_or_default();
     named.or_else(|| Recipients::new(keys.recipients()).ok())
 }

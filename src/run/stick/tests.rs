@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use booth_contract::Withdrawal;
 use booth_contract::export::{CLIPS, ExportReceipt, RECEIPT_FILE, json_name};
@@ -48,9 +51,11 @@ impl Rig {
     fn copy(&self, turn: Plays, signals: Signals, hears: &dyn Fn(StickEvent)) -> Outcome {
         let helper = plays(&self.places().helper, vec![turn]);
         let mut watch = Watch {
-            signals,
-            // So that it tells at once, and at every file.
-            told_at: Mono(0),
+            pace: Pace {
+                signals,
+                // So that it tells at once, and at every file.
+                told_at: Mono(0),
+            },
             report: hears,
         };
         let outcome = copy(&self.places(), &booth(), &mut watch);
@@ -183,11 +188,7 @@ fn what_leaves_the_card_or_is_being_said_during_an_export_is_no_fault_of_it() {
 #[test]
 fn every_way_in_which_a_stick_is_not_written_has_its_sentence_and_none_is_called_safe() {
     let empty = Rig::new(0);
-    let watch = |signals: Signals| Watch {
-        signals,
-        told_at: clock::mono(),
-        report: &|_| {},
-    };
+    let watch = |signals: Signals| Watch::begin(signals, &|_| {});
     // A take that is armed, or being said, is no message yet.
     let is_nothing = || {
         let nothing = copy(&empty.places(), &booth(), &mut watch(Signals::default()));
@@ -266,11 +267,7 @@ fn an_export_ends_when_the_booths_card_is_to_be_closed_and_waits_while_a_citizen
     let stick = stick::ask(&rig.places().helper, &mut || true).expect("a stick");
     let signals = Signals::default();
     signals.stops.store(true, Ordering::Relaxed);
-    let mut watch = Watch {
-        signals,
-        told_at: clock::mono(),
-        report: &|_| {},
-    };
+    let mut watch = Watch::begin(signals, &|_| {});
     let stopped = onto(&stick, &rig.places(), &booth(), &mut watch).expect_err("stopped");
     assert_eq!(stopped.word(), Word::PressNine, "{stopped}");
     assert!(stick.release().is_ok() && rig.exports().is_empty());
@@ -307,11 +304,7 @@ fn a_helper_that_dies_in_the_middle_ends_the_export_and_the_stick_is_not_called_
     dies.store(true, Ordering::SeqCst);
     helper.join().expect("the helper");
     assert!(!stick.is_held());
-    let mut watch = Watch {
-        signals: Signals::default(),
-        told_at: clock::mono(),
-        report: &|_| {},
-    };
+    let mut watch = Watch::begin(Signals::default(), &|_| {});
     let failed = onto(&stick, &rig.places(), &booth(), &mut watch).expect_err("it is lost");
     assert_eq!(failed.word(), Word::StickGone, "{failed}");
     assert!(rig.exports().is_empty(), "what was begun is deleted");

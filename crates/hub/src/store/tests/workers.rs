@@ -207,18 +207,7 @@ fn what_a_citizen_took_back_before_it_was_whole_at_a_worker_is_not_kept() {
         return;
     };
     let city = City::new();
-    let Bench {
-        store,
-        folder,
-        wall,
-        mono,
-    } = shared.centre;
-    shared.centre = Bench {
-        store: store.opening_receipts(city.opener()).expect("opens"),
-        folder,
-        wall,
-        mono,
-    };
+    shared.centre = shared.centre.with_key(&city);
     let mut worker = shared.worker(1);
     worker.store = worker.store.opening_new_receipts(city.opener());
     let (one, two, three) = (receipt(1), receipt(2), receipt(3));
@@ -326,18 +315,7 @@ fn what_a_killed_worker_has_left_goes_with_the_clip_that_its_citizen_takes_back(
         return;
     };
     let city = City::new();
-    let Bench {
-        store,
-        folder,
-        wall,
-        mono,
-    } = shared.centre;
-    shared.centre = Bench {
-        store: store.opening_receipts(city.opener()).expect("opens"),
-        folder,
-        wall,
-        mono,
-    };
+    shared.centre = shared.centre.with_key(&city);
     let mut second = shared.worker(2);
     second.store = second.store.opening_new_receipts(city.opener());
     // Killed after the body was in its place, after its record, and after its row, which was not committed.
