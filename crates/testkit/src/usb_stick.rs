@@ -138,6 +138,12 @@ impl UsbStick {
         medium.is_pulled.store(true, Ordering::SeqCst);
     }
 
+    /// Whether it is mounted in a folder that this process sees.
+    pub fn is_in_a_folder(&self) -> bool {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        mounts.contains(&format!(" {} ", self.device.display()))
+    }
+
     /// Whether nobody has it mounted.
     pub fn is_free(&self) -> bool {
         let flags = OFlags::EXCL.bits().cast_signed();
