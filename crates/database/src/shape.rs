@@ -1,6 +1,6 @@
 //! A database of PostgreSQL with the tables that SQLite has.
 //!
-//! Owns: how a table of SQLite is written for PostgreSQL, the version of a namespace, and the copy of rows from one into the other. So the shape
+//! Owns: how a table of SQLite is written for PostgreSQL, the version of a namespace, and the copies of rows from one into the other. So the shape
 //! of a database stands in one place: the text that SQLite reads. Never does: take anything away. Everything is done in one transaction: a
 //! start that is cut off leaves what it found.
 //!
@@ -9,7 +9,7 @@
 
 use rusqlite::types::Value;
 
-use crate::{Connection, Error, Result, TransactionBehavior, params, params_from_iter};
+use crate::{Connection, Error, Result, Row, TransactionBehavior, params, params_from_iter};
 
 /// Functions of SQLite that PostgreSQL has under another name.
 const FUNCTIONS: &str = "
@@ -21,6 +21,9 @@ CREATE FUNCTION printf(text, bigint) RETURNS text LANGUAGE sql IMMUTABLE STRICT 
 CREATE FUNCTION unixepoch(text) RETURNS bigint LANGUAGE plpgsql STABLE STRICT AS
   'BEGIN RETURN floor(extract(epoch FROM $1::timestamptz)); EXCEPTION WHEN data_exception THEN RETURN NULL; END';
 ";
+
+/// Rows that are fetched at once.
+const ROWS_AT_ONCE: usize = 1_000;
 
 /// Why a database of PostgreSQL cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +88,54 @@ pub fn move_in(
         }),
         None => Ok(begin_anew(db, namespace, version, sqlite, each)?),
     })
+}
+
+/// Copies every row of a namespace of PostgreSQL, as it is at one moment, into a database of SQLite of this version; how many rows there were.
+/// What that one had before is deleted. `db` is a [`Role::Reader`](crate::postgres::Role::Reader). `each` hears how many are done.
+///
+/// # Errors
+/// The databases', and [`ShapeError::Version`] for a namespace of another version: then nothing was copied.
+pub fn copy_out(
+    db: &Connection,
+    sqlite: &Connection,
+    version: i64,
+    each: &mut dyn FnMut(u64),
+) -> Result<u64, ShapeError> {
+    // A reader's transaction sees one moment.
+    db.begin(TransactionBehavior::Deferred)?;
+    let copied = sqlite
+        .begin(TransactionBehavior::Immediate)
+        .map_err(ShapeError::from)
+        .and_then(|()| copy_all_out(db, sqlite, version, each));
+    let ended = match &copied {
+        Ok(_) => sqlite.commit(),
+        Err(_) if sqlite.is_autocommit() => Ok(()),
+        Err(_) => sqlite.roll_back(),
+    };
+    db.roll_back()?;
+    let rows = copied?;
+    ended?;
+    Ok(rows)
+}
+
+fn copy_all_out(
+    db: &Connection,
+    sqlite: &Connection,
+    version: i64,
+    each: &mut dyn FnMut(u64),
+) -> Result<u64, ShapeError> {
+    let found = version_of(db)?.unwrap_or(0);
+    if found != version {
+        return Err(ShapeError::Version {
+            found,
+            known: version,
+        });
+    }
+    let mut rows = 0;
+    for table in tables_of(sqlite)? {
+        rows += copy_table_out(db, sqlite, &table, |done| each(rows + done))?;
+    }
+    Ok(rows)
 }
 
 /// Does all of it or nothing: in one transaction, by the namespace and the version that is found there.
@@ -211,6 +262,69 @@ fn copy_table(
     table: &str,
     mut each: impl FnMut(u64),
 ) -> Result<u64> {
+    let columns = columns_in_both(sqlite, postgres, table)?;
+    let names = columns.join(", ");
+    let insert = insertion(table, &columns);
+    let mut read = sqlite.prepare(&format!("SELECT {names} FROM {table}"))?;
+    let mut rows = read.query([])?;
+    let mut copied = 0;
+    while let Some(row) = rows.next()? {
+        insert_row(postgres, &insert, &row, columns.len())?;
+        copied += 1;
+        each(copied);
+    }
+    go_on_counting(postgres, table)?;
+    Ok(copied)
+}
+
+/// The same the other way, by a cursor: a table need not fit into memory.
+fn copy_table_out(
+    postgres: &Connection,
+    sqlite: &Connection,
+    table: &str,
+    mut each: impl FnMut(u64),
+) -> Result<u64> {
+    sqlite.execute(&format!("DELETE FROM {table}"), [])?;
+    let columns = columns_in_both(sqlite, postgres, table)?;
+    let names = columns.join(", ");
+    let insert = insertion(table, &columns);
+    postgres.execute_batch(&format!(
+        "DECLARE rows_of_{table} NO SCROLL CURSOR FOR SELECT {names} FROM {table}"
+    ))?;
+    let fetch = format!("FETCH {ROWS_AT_ONCE} FROM rows_of_{table}");
+    let mut copied = 0;
+    loop {
+        let before = copied;
+        let mut read = postgres.prepare(&fetch)?;
+        let mut rows = read.query([])?;
+        while let Some(row) = rows.next()? {
+            insert_row(sqlite, &insert, &row, columns.len())?;
+            copied += 1;
+            each(copied);
+        }
+        if copied == before {
+            break;
+        }
+    }
+    postgres.execute_batch(&format!("CLOSE rows_of_{table}"))?;
+    Ok(copied)
+}
+
+fn insertion(table: &str, columns: &[String]) -> String {
+    let places: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
+    let (names, places) = (columns.join(", "), places.join(", "));
+    format!("INSERT INTO {table} ({names}) VALUES ({places})")
+}
+
+fn insert_row(to: &Connection, insert: &str, row: &Row<'_>, columns: usize) -> Result<()> {
+    let values: Vec<Value> = (0..columns).map(|at| row.get(at)).collect::<Result<_>>()?;
+    to.prepare_cached(insert)?
+        .execute(params_from_iter(values))
+        .map(drop)
+}
+
+/// The columns of a table, with the number that SQLite gives each row where PostgreSQL's table has one.
+fn columns_in_both(sqlite: &Connection, postgres: &Connection, table: &str) -> Result<Vec<String>> {
     let mut columns = columns_of(sqlite, table)?;
     let has_rowid: bool = postgres.query_row(
         "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(?1) AND attname = 'rowid')",
@@ -220,27 +334,7 @@ fn copy_table(
     if has_rowid {
         columns.push("rowid".to_owned());
     }
-    let names = columns.join(", ");
-    let places: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
-    let insert = format!(
-        "INSERT INTO {table} ({names}) VALUES ({})",
-        places.join(", ")
-    );
-    let mut read = sqlite.prepare(&format!("SELECT {names} FROM {table}"))?;
-    let mut rows = read.query([])?;
-    let mut copied = 0;
-    while let Some(row) = rows.next()? {
-        let values: Vec<Value> = (0..columns.len())
-            .map(|at| row.get(at))
-            .collect::<Result<_>>()?;
-        postgres
-            .prepare_cached(&insert)?
-            .execute(params_from_iter(values))?;
-        copied += 1;
-        each(copied);
-    }
-    go_on_counting(postgres, table)?;
-    Ok(copied)
+    Ok(columns)
 }
 
 fn columns_of(sqlite: &Connection, table: &str) -> Result<Vec<String>> {

@@ -161,9 +161,9 @@ fn run(command: Command) -> Result<(), Failure> {
             json,
             config,
         } => {
-            let dir = HubConfig::load(&config)?.store.dir;
+            let rules = serve::store_rules(&HubConfig::load(&config)?);
             let progress = Progress::new("copied");
-            let made = store::backup(&dir, &folder, keep_days, clock::wall(), progress)?;
+            let made = store::backup(&rules, &folder, keep_days, clock::wall(), progress)?;
             backups::tell_made(&made, json);
             Ok(())
         }

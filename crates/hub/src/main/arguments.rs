@@ -184,6 +184,9 @@ pub(super) enum Command {
     ///
     ///   sudo -u booth-hub booth-hub backup /mnt/backup/booth-hub
     ///
+    /// It has one form wherever the store keeps its rows and bodies: rows of PostgreSQL are written into hub.sqlite, bodies are fetched from
+    /// their bucket, each once.
+    ///
     /// FOLDER holds one backup, which each run brings up to date:
     ///
     ///   backup.json    which backup is whole; written last. Without this file there is none
@@ -218,6 +221,9 @@ pub(super) enum Command {
     /// -private beside it: what is newer in it stays. What citizens took back, before or after the backup, is not there again. In the end every
     /// body is read, as by booth-hub check. Then put receipt-key back from its own copy, if that was lost, and start the hub. Clips that
     /// came after the backup are asked for again from the booths that still have them. Cut off, it is run again.
+    ///
+    /// Rows go into the database that [store] database names, which must be empty; without that line into the folder. Bodies go into the
+    /// folder, and from there into the bucket of [store] bodies once the hub runs.
     ///
     /// Exit status: 0 it is back and all is as it should be, 1 it is not, 2 wrong usage, 78 bad configuration.
     #[command(verbatim_doc_comment)]

@@ -1,4 +1,5 @@
-//! `booth-hub backup`: a copy of the store from which it can be put back, made while the hub runs.
+//! `booth-hub backup`: a copy of the store from which it can be put back, made while the hub runs. It has the same form wherever the store keeps
+//! its rows and bodies: those of PostgreSQL are written into a file of SQLite's, and bodies are fetched from a bucket, each once.
 //!
 //! Owns: the order of a backup. What was taken back goes first: its mark into the backup, then its words, envelope and versions out of it,
 //! overwritten. Then the databases, each as of one moment; the clips that the database names; envelopes; what was published; once more what was
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use booth_database::Connection;
+use booth_database::postgres::Role;
+use booth_database::{Connection, OpenFlags, params_from_iter};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -29,7 +31,7 @@ use super::envelopes::BodyFiles;
 use super::private::{self, Newer, Private};
 use super::record::{self, Part};
 use super::withdrawals::EVERYTHING;
-use super::{Progress, StoreError, database_in, elsewhere, fsync, rows, schema};
+use super::{Progress, StoreError, StoreRules, database_in, elsewhere, fsync, rows, schema};
 use crate::ingest::is_clip_id;
 use booth_contract::time::rfc3339;
 use booth_contract::{BodyKind, ClipId};
@@ -37,8 +39,9 @@ use booth_host::crew;
 
 /// How often what was written of a database's copy is synced.
 const SYNC_EVERY: Duration = Duration::from_millis(20);
-/// Rows that are read at once.
+/// Rows that are read at once, and ids of clips.
 const ROWS_AT_ONCE: usize = 500;
+const IDS_AT_ONCE: usize = 5_000;
 
 /// What a backup did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -69,21 +72,22 @@ pub struct BackedUp {
     pub receipt_key: Option<PathBuf>,
 }
 
-/// Makes a backup of the store in `dir`; envelopes and what is in dispute are kept for so many days.
+/// Makes a backup of a store; envelopes and what is in dispute are kept for so many days.
 ///
 /// # Errors
 /// See [`BackupError`].
 pub fn backup(
-    dir: &Path,
+    rules: &StoreRules,
     folder: &Path,
     keep_days: u16,
     wall: Timestamp,
     mut progress: Progress,
 ) -> Result<BackedUp, BackupError> {
-    elsewhere::refuse(dir, elsewhere::BY_PG_DUMP)?;
-    bodies::refuse(dir, bodies::BY_OTHERS)?;
+    let dir = &rules.dir;
+    elsewhere::agrees(dir, rules.database.as_ref())?;
+    bodies::bodies_agree(dir, rules.bodies.as_ref())?;
     let database = database_in(dir);
-    if !database.exists() {
+    if !schema::is_there(dir)? {
         return Err(match fs::metadata(&database) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 BackupError::NotAllowed(database)
@@ -109,7 +113,7 @@ pub fn backup(
         return Err(BackupError::Newer(folder.to_owned()));
     }
     let current = before.as_ref().map(|note| note.stamp.as_str());
-    let live = schema::open_for_reading(&database).map_err(|error| match error {
+    let live = open_rows(rules).map_err(|error| match error {
         StoreError::Database(error) => BackupError::of_database(&database, error),
         other => other.into(),
     })?;
@@ -124,7 +128,6 @@ pub fn backup(
             });
         }
     }
-    drop(live);
     // What a note names that cannot be read may be all that is left.
     if current.is_some() || !layout.note().exists() {
         layout.tidy(current, wall, keep_days)?;
@@ -143,7 +146,16 @@ pub fn backup(
     let databases = layout.databases(&stamp);
     private::make_folder(&databases)?;
     let copy = databases.join("hub.sqlite");
-    let hub_sqlite = snapshot(&database, &copy)?;
+    let hub_sqlite = match live.is_sqlite() {
+        true => snapshot(&database, &copy)?,
+        false => written(&copy, || {
+            schema::copy_out(&live, &copy).map_err(|error| match error {
+                StoreError::Database(error) => BackupError::of_database(&copy, error),
+                other => other.into(),
+            })
+        })?,
+    };
+    drop(live);
     let city = dir.join("city.sqlite");
     let city_sqlite = match city.exists() {
         true => Some(snapshot(&city, &databases.join("city.sqlite"))?),
@@ -153,7 +165,7 @@ pub fn backup(
     let db = schema::open_for_reading(&copy)?;
 
     let clips = dir.join("clips");
-    let here = Bodies::in_folder(&clips);
+    let here = Bodies::reached(dir, rules.bodies.as_ref())?;
     let mut envelopes = EnvelopesWriter::begin(&layout.envelopes(&stamp))?;
     let mut last = ClipId::default();
     loop {
@@ -166,9 +178,14 @@ pub fn backup(
             progress.is_at(done.clips);
             let mut is_whole = true;
             if let Some(Part::Body(kind)) = known.body() {
-                let files = BodyFiles::of(&here, &private, clip_id, kind, None);
+                let (_, sha256) = known.file();
+                let files = BodyFiles::of(&here, &private, clip_id, kind, sha256);
                 let to = record::path(&layout.clips(), clip_id, Part::Body(kind));
-                match copier.copy(&files.body, &to)? {
+                let copied = match copier.copy(&files.body, &to)? {
+                    None => copier.fetch(&files, &to)?,
+                    copied => copied,
+                };
+                match copied {
                     Some(bytes) => {
                         done.bodies += 1;
                         done.bytes += bytes;
@@ -204,6 +221,7 @@ pub fn backup(
     envelopes.finish()?;
     copy_all(&mut copier, &dir.join("disputed"), &layout.disputed(&stamp))?;
     layout.copy_campaigns(&mut copier, &dir.join("campaigns"), &databases)?;
+    copier.copy(&bodies::note_in(dir), &bodies::note_in(&databases))?;
     copier.finish()?;
     forgotten.extend(layout.take_back(&private, &mut copier, current)?);
     copier.finish()?;
@@ -357,19 +375,44 @@ impl Layout {
     }
 }
 
+/// The rows, wherever they are.
+fn open_rows(rules: &StoreRules) -> Result<Connection, StoreError> {
+    match &rules.database {
+        Some(there) => {
+            let address = there.address()?;
+            Ok(Connection::open_postgres(
+                &address,
+                elsewhere::NAMESPACE,
+                Role::Reader,
+            )?)
+        }
+        None => schema::open_for_reading(&database_in(&rules.dir)),
+    }
+}
+
 /// Copies a database as it is at one moment, while others write into it. `VACUUM INTO` reads in one transaction, so that what is written
-/// meanwhile begins nothing anew, and leaves nothing of deleted rows in the copy. What it writes is synced little by little: whoever syncs on the
-/// same disk never waits for all of it.
+/// meanwhile begins nothing anew, and leaves nothing of deleted rows in the copy.
 fn snapshot(from: &Path, to: &Path) -> Result<Hashed, BackupError> {
-    let of_source = |error| BackupError::of_database(from, error);
-    let of_copy = |error| BackupError::of_database(to, error);
+    let source = schema::open_for_reading(from).map_err(|error| match error {
+        StoreError::Database(error) => BackupError::of_database(from, error),
+        other => other.into(),
+    })?;
+    written(to, || {
+        let copied = source.execute("VACUUM INTO ?1", [to.to_string_lossy()]);
+        let copied = copied.map_err(|error| BackupError::of_database(to, error));
+        copied.map(drop)
+    })
+}
+
+/// Has a database written into a new file, and syncs what is written of it little by little: whoever syncs on the same disk never waits for all
+/// of it.
+fn written(
+    to: &Path,
+    write: impl FnOnce() -> Result<(), BackupError>,
+) -> Result<Hashed, BackupError> {
     let syncing = |error| StoreError::file("syncing", to, error);
     let file = File::create_new(to).map_err(|e| StoreError::file("writing", to, e))?;
     let own = file.try_clone().map_err(syncing)?;
-    let source = schema::open_for_reading(from).map_err(|error| match error {
-        StoreError::Database(error) => of_source(error),
-        other => other.into(),
-    })?;
     let (until, ended) = sync_channel::<()>(0);
     let syncs = crew::lend("backup", move || {
         while ended.recv_timeout(SYNC_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -378,11 +421,10 @@ fn snapshot(from: &Path, to: &Path) -> Result<Hashed, BackupError> {
         }
     })
     .map_err(syncing)?;
-    let copied = source.execute("VACUUM INTO ?1", [to.to_string_lossy()]);
+    let copied = write();
     drop(until);
     let _ = syncs.join();
-    copied.map_err(of_copy)?;
-    drop(source);
+    copied?;
     file.sync_all().map_err(syncing)?;
     Ok(hash(to)?)
 }
@@ -392,18 +434,31 @@ fn missing_since(db: &Connection, before: &Path, private: &Private) -> booth_dat
     if !before.exists() {
         return Ok(0);
     }
-    db.execute("ATTACH ?1 AS before", [before.to_string_lossy()])?;
-    let mut gone = db.prepare(
-        "SELECT clip_id FROM before.kept WHERE clip_id NOT IN (SELECT clip_id FROM main.kept)
-           AND clip_id NOT IN (SELECT clip_id FROM main.withdrawn)",
-    )?;
+    let before = Connection::open_with_flags(before, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let ids = |db: &Connection, sql: &str, range: &[&str]| {
+        let mut ids = db.prepare_cached(sql)?;
+        ids.query_map(params_from_iter(range), |row| row.get::<_, String>(0))?
+            .collect::<booth_database::Result<BTreeSet<String>>>()
+    };
+    let next =
+        format!("SELECT clip_id FROM kept WHERE clip_id > ?1 ORDER BY clip_id LIMIT {IDS_AT_ONCE}");
     let mut missing = 0;
-    for clip_id in gone.query_map([], |row| row.get::<_, String>(0))? {
-        missing += u64::from(!private.is_buried(&clip_id?.into()));
+    let mut last = String::new();
+    loop {
+        let of_before = ids(&before, &next, &[&last])?;
+        let Some(end) = of_before.last().cloned() else {
+            return Ok(missing);
+        };
+        let mut known = BTreeSet::new();
+        for table in ["kept", "withdrawn"] {
+            let same = format!("SELECT clip_id FROM {table} WHERE clip_id > ?1 AND clip_id <= ?2");
+            known.append(&mut ids(db, &same, &[&last, &end])?);
+        }
+        for clip_id in of_before.difference(&known) {
+            missing += u64::from(!private.is_buried(&ClipId::from(clip_id.clone())));
+        }
+        last = end;
     }
-    drop(gone);
-    db.execute_batch("DETACH before")?;
-    Ok(missing)
 }
 
 /// The clips that the database calls withdrawn.

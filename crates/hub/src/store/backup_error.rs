@@ -13,9 +13,20 @@ pub enum BackupError {
     /// A file, a folder or a database.
     #[error("{0}. The backup before is as it was; run the command again when this is mended")]
     Store(StoreError),
-    /// The rows are no file.
-    #[error(transparent)]
-    Elsewhere(StoreError),
+    /// Everything is back but in its place.
+    #[error(
+        "everything is back in {}, with its rows in hub.sqlite; they were not moved into {database}: {source}. Mend this, and end it with \
+         booth-hub migrate {database}",
+        dir.display()
+    )]
+    NotMoved {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The address.
+        database: String,
+        /// Why not.
+        source: StoreError,
+    },
     /// No room.
     #[error(
         "there is no room for {}: make room on its disk, or name a folder on a larger one, and run it again. What was whole before is as it was",
@@ -93,7 +104,6 @@ impl From<StoreError> for BackupError {
             {
                 Self::NotAllowed(path)
             }
-            error @ StoreError::Elsewhere { .. } => Self::Elsewhere(error),
             StoreError::InUse(path) => Self::Busy(path),
             error => Self::Store(error),
         }

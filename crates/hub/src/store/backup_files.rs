@@ -3,7 +3,7 @@
 //! | in the folder | what it is | how long |
 //! | --- | --- | --- |
 //! | `backup.json` | which backup is whole; written last | until the next one |
-//! | `store/databases/<stamp>/` | both databases, and what was published | until the next one is whole |
+//! | `store/databases/<stamp>/` | both databases, what was published, and the note of the bucket with the bodies | until the next one is whole |
 //! | `store/clips/`, `store/campaigns/` | clips and prompts, each copied once | as long as the hub has them |
 //! | `beside/` | what was taken back, what waits, codes | for good: it is only added to |
 //! | `short-lived/<stamp>/` | the envelopes of sealed bodies in one file, and what is in dispute | some days |
@@ -22,6 +22,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::bodies::BodiesError;
+use super::envelopes::BodyFiles;
 use super::{StoreError, fsync, private, staging};
 use booth_contract::ClipId;
 
@@ -175,10 +177,7 @@ impl Copier {
         };
         let found = source.metadata().map_err(reading)?;
         let modified = found.modified().map_err(reading)?;
-        if let Ok(there) = fs::metadata(to)
-            && there.len() == found.len()
-            && there.modified().is_ok_and(|at| is_same_date(at, modified))
-        {
+        if has(to, found.len(), modified) {
             return Ok(Some(found.len()));
         }
         let copied = self.write(to, |file| {
@@ -187,6 +186,49 @@ impl Copier {
             Ok(copied)
         })?;
         Ok(Some(copied))
+    }
+
+    /// Copies a body that lies in a bucket, unless it is there; answers its length, `None` where the bucket has none that is whole.
+    ///
+    /// # Errors
+    /// Every error of the file system, and a bucket that does not do its work.
+    pub(super) fn fetch(
+        &mut self,
+        files: &BodyFiles,
+        to: &Path,
+    ) -> Result<Option<u64>, StoreError> {
+        let note = files.note();
+        let reading = |error| StoreError::file("reading", &note, error);
+        let Some(noted) = files.away().map_err(reading)? else {
+            return Ok(None);
+        };
+        let modified = match fs::metadata(&note).and_then(|found| found.modified()) {
+            Ok(modified) => modified,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(reading(error)),
+        };
+        if has(to, noted.bytes, modified) {
+            return Ok(Some(noted.bytes));
+        }
+        // It may have been copied while it was in the folder.
+        if files.are_copied(to, &noted)? {
+            File::open(to)
+                .and_then(|file| file.set_times(FileTimes::new().set_modified(modified)))
+                .map_err(|error| StoreError::file("writing", to, error))?;
+            return Ok(Some(noted.bytes));
+        }
+        match files.fetch_to_copy() {
+            Ok(Some(body)) => {
+                let copied = self.write(to, |file| {
+                    file.write_all(&body)?;
+                    file.set_times(FileTimes::new().set_modified(modified))?;
+                    Ok(body.len() as u64)
+                })?;
+                Ok(Some(copied))
+            }
+            Ok(None) | Err(StoreError::Bodies(BodiesError::Altered { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes a file with this content.
@@ -262,6 +304,13 @@ impl Copier {
         self.folders.clear();
         Ok(())
     }
+}
+
+/// Whether a copy with this length and date is there.
+fn has(copy: &Path, bytes: u64, modified: SystemTime) -> bool {
+    fs::metadata(copy).is_ok_and(|there| {
+        there.len() == bytes && there.modified().is_ok_and(|at| is_same_date(at, modified))
+    })
 }
 
 /// Some file systems keep whole seconds.

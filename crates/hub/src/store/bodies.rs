@@ -21,9 +21,6 @@ use booth_contract::{BodyHash, BodyKind, ClipId};
 
 /// The region that is named to a server that has none.
 const ANY_REGION: &str = "us-east-1";
-/// What to do instead of a backup, or of making the database anew.
-pub(super) const BY_OTHERS: &str = "save the bucket with its own tools (a replica, or a copy of another provider), and the store's folder and the \
-  one with -private beside it with any program that copies files while the hub is stopped (docs/hub-store.md)";
 
 /// The bucket with the bodies, and how it is reached. Holds no secret, but the name of the file that does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,15 +198,19 @@ impl BodiesAway {
 impl Note {
     /// Leaves it in a folder, durably.
     fn leave(&self, dir: &Path) -> Result<(), StoreError> {
-        let path = note_in(dir);
+        self.write(&note_in(dir))
+    }
+
+    fn write(&self, path: &Path) -> Result<(), StoreError> {
         toml::to_string(self)
             .map_err(io::Error::other)
-            .and_then(|text| plain_file::replace_private(&path, text.as_bytes()))
-            .map_err(|error| StoreError::file("writing", &path, error))
+            .and_then(|text| plain_file::replace_private(path, text.as_bytes()))
+            .map_err(|error| StoreError::file("writing", path, error))
     }
 }
 
-fn note_in(dir: &Path) -> PathBuf {
+/// The note's path in a folder.
+pub(super) fn note_in(dir: &Path) -> PathBuf {
     dir.join("bodies.toml")
 }
 
@@ -326,17 +327,15 @@ pub(super) fn are_any_away(clips: &Path) -> bool {
     record::all(clips).any(|file| is_note(&file))
 }
 
-/// Refuses what is done with bodies in the folder where some are in a bucket.
+/// Puts the note of a backup, whose bodies are all in the folder again, where a hub finds its mark: it takes the bucket of before for its own, and
+/// may have another one, or none. Whether there was one.
 ///
 /// # Errors
-/// [`StoreError::BodiesElsewhere`].
-pub(super) fn refuse(dir: &Path, instead: &'static str) -> Result<(), StoreError> {
-    match noted(dir)? {
-        None => Ok(()),
-        Some(noted) => Err(StoreError::BodiesElsewhere {
-            bodies: noted.reached.bodies,
-            instead,
-        }),
+/// Every error of the file system.
+pub(super) fn put_back(from: &Path, dir: &Path) -> Result<bool, StoreError> {
+    match read_note(from)? {
+        Some(note) => note.write(&aside_in(dir)).map(|()| true),
+        None => Ok(false),
     }
 }
 

@@ -1,23 +1,21 @@
 //! Rows of a store that are in PostgreSQL and not beside the clips.
 //!
 //! Owns: that configuration and folder agree: a folder whose rows are in PostgreSQL is never opened as one whose rows are beside its clips, nor
-//! with another database; and what is said instead of what is done with a file. Never does: connect.
+//! with another database; and what is said instead of what is done with a file. Never does: change a database.
 #![allow(clippy::disallowed_methods)] // looks whether the database's file is there
 
 use std::path::Path;
 
 use booth_database::elsewhere::{Elsewhere, ElsewhereError, of};
+use booth_database::postgres::Role;
+use booth_database::{Connection, shape};
 
 use super::{StoreError, database_in};
 
 /// The namespace of the hub's tables.
 pub(super) const NAMESPACE: &str = "hub";
-/// What to do instead of a backup.
-pub(super) const BY_PG_DUMP: &str = "save it with pg_dump, and afterwards the store's folder and the one with -private beside it with any \
-  program that copies files (docs/hub-store.md)";
-/// What to do instead of restoring, or making anew.
-pub(super) const BY_PG_RESTORE: &str =
-    "put it back with pg_restore from what pg_dump wrote (docs/hub-store.md)";
+/// What to do instead of making anew.
+const FROM_A_BACKUP: &str = "put it back from a backup with booth-hub restore (docs/hub-store.md)";
 
 impl From<ElsewhereError> for StoreError {
     fn from(error: ElsewhereError) -> Self {
@@ -65,21 +63,31 @@ pub fn agrees(dir: &Path, wanted: Option<&Elsewhere>) -> Result<(), StoreError> 
     }
 }
 
-/// Refuses what is done with a database's file where there is none.
+/// Refuses to make a database's file anew where there is none.
 ///
 /// # Errors
 /// [`StoreError::Elsewhere`].
-pub(super) fn refuse(dir: &Path, instead: &'static str) -> Result<(), StoreError> {
+pub(super) fn refuse(dir: &Path) -> Result<(), StoreError> {
     match of(dir)? {
         None => Ok(()),
-        Some(noted) => Err(refused(&noted, instead)),
+        Some(noted) => Err(StoreError::Elsewhere {
+            database: noted.database,
+            instead: FROM_A_BACKUP,
+        }),
     }
 }
 
-/// That there is no file to do something with.
-pub(super) fn refused(noted: &Elsewhere, instead: &'static str) -> StoreError {
-    StoreError::Elsewhere {
-        database: noted.database.clone(),
-        instead,
+/// Whether the rows of this folder can be moved there: nobody's are there yet.
+///
+/// # Errors
+/// [`StoreError::Occupied`], and a server that does not answer, or refuses.
+pub(super) fn has_room(dir: &Path, there: &Elsewhere) -> Result<(), StoreError> {
+    let db = Connection::open_postgres(&there.address()?, NAMESPACE, Role::Reader)?;
+    match shape::version_of(&db)? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Occupied {
+            dir: dir.to_owned(),
+            database: there.database.clone(),
+        }),
     }
 }

@@ -82,6 +82,31 @@ impl BodyFiles {
         }
     }
 
+    /// The same for a copy: only bytes that, with the envelope in its place, are the body. Without the envelope nobody can tell, nor open them.
+    ///
+    /// # Errors
+    /// Every error of the file system, and a bucket that does not do its work.
+    pub(super) fn fetch_to_copy(&self) -> Result<Option<Bytes>, StoreError> {
+        let failed = |error| StoreError::file("reading", &self.place(), error);
+        let Some(body) = self.fetch()? else {
+            return Ok(None);
+        };
+        let is_known = self.envelope.is_none() || self.envelope().map_err(failed)?.is_some();
+        let is_true = !is_known || self.whole(body.to_vec()).map_err(failed)?.is_some();
+        Ok(is_true.then_some(body))
+    }
+
+    /// The body with its envelope in its place; `None` for one that is not what its object's name says.
+    fn whole(&self, mut body: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        self.close(&mut body)?;
+        let sha256 = BodyHash::of_digest(&Sha256::digest(&body));
+        let is_true = self
+            .object
+            .as_ref()
+            .is_some_and(|object| object.sha256 == sha256);
+        Ok(is_true.then_some(body))
+    }
+
     /// The note that the body was carried into the bucket.
     pub(super) fn note(&self) -> PathBuf {
         self.body.with_extension(record::suffix(Part::Away))
@@ -136,16 +161,12 @@ impl BodyFiles {
                 self.close(&mut body)?;
                 Ok(body)
             }
-            (Err(error), Some(object)) if error.kind() == io::ErrorKind::NotFound => {
-                let mut body = Vec::from(self.fetch()?.ok_or(error)?);
-                self.close(&mut body)?;
-                match BodyHash::of_digest(&Sha256::digest(&body)) == object.sha256 {
-                    true => Ok(body),
-                    false => {
-                        let object = self.place().display().to_string();
-                        Err(BodiesError::Altered { object }.into())
-                    }
-                }
+            (Err(error), Some(_)) if error.kind() == io::ErrorKind::NotFound => {
+                let body = Vec::from(self.fetch()?.ok_or(error)?);
+                self.whole(body)?.ok_or_else(|| {
+                    let object = self.place().display().to_string();
+                    BodiesError::Altered { object }.into()
+                })
             }
             (Err(error), _) => Err(error),
         }
@@ -200,6 +221,20 @@ impl BodyFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a file elsewhere is this body, its envelope apart.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn are_copied(&self, to: &Path, noted: &AtRest) -> Result<bool, StoreError> {
+        let copy = Self {
+            body: to.to_owned(),
+            envelope: self.envelope.clone(),
+            object: None,
+        };
+        let found = copy.hash()?;
+        Ok(found.is_some_and(|(sha256, bytes)| sha256 == noted.sha256 && bytes == noted.bytes))
     }
 
     /// Whether the body's words can be opened at all: its envelope is in the body or beside it.

@@ -262,14 +262,6 @@ pub enum StoreError {
         /// What its note says.
         bodies: String,
     },
-    /// Something that is done with bodies in the folder.
-    #[error("the bodies of the clips are in {bodies}, and not in the folder: {instead}")]
-    BodiesElsewhere {
-        /// What the folder's note says.
-        bodies: String,
-        /// What to use.
-        instead: &'static str,
-    },
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
     InUse(PathBuf),

@@ -66,7 +66,7 @@ pub struct Rebuilt {
 /// # Errors
 /// A hub that is running, and every error of the file system and the database.
 pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError> {
-    elsewhere::refuse(dir, elsewhere::BY_PG_RESTORE)?;
+    elsewhere::refuse(dir)?;
     let bodies = Bodies::of(dir)?;
     let _lock = super::lock(dir)?;
     let database = database_in(dir);

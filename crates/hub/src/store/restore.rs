@@ -2,7 +2,8 @@
 //!
 //! Owns: the order. What was taken back comes first, into whatever is there of the folder beside the store, where nothing newer is touched;
 //! then the clips that the backup's database names, envelopes, what was published, `city.sqlite`, and `hub.sqlite` last: no hub starts with clips
-//! and without it. Then it does what a start does: what was taken back since the backup is deleted. Never does: put anything over a store. A
+//! and without it. Then it does what a start does: what was taken back since the backup is deleted. Where the configuration names PostgreSQL the rows
+//! are moved there in the end; bodies are in the folder, and the hub carries them into its bucket again. Never does: put anything over a store. A
 //! failure, or a kill anywhere, leaves a folder with `restoring` in it, with which the same command goes on. The backup of an earlier version is
 //! read from a copy that is brought up to date; it is put back as it is, and the start after that brings it up to date.
 #![allow(clippy::disallowed_methods)] // the hub's own file work; each step names its fsync
@@ -18,10 +19,12 @@ use serde::Serialize;
 use super::backup::{is_as_written, withdrawn_in};
 use super::backup_error::BackupError;
 use super::backup_files::{Copier, Layout, SCHEMA, copy_all, each_envelope};
+use super::bodies;
 use super::private::{self, Newer, Private};
 use super::record::{self, Part};
 use super::{
-    Checked, Progress, Store, StoreError, StoreRules, check, database_in, elsewhere, fsync, rows,
+    Checked, Progress, Store, StoreError, StoreRules, check, database_in, elsewhere, fsync,
+    migrate, rows,
 };
 use super::{lock, schema};
 use booth_contract::ClipId;
@@ -71,10 +74,7 @@ pub fn restore(
         is_as_written(&databases.join("city.sqlite"), city)?;
     }
     let dir = &rules.dir;
-    if let Some(noted) = &rules.database {
-        return Err(elsewhere::refused(noted, elsewhere::BY_PG_RESTORE).into());
-    }
-    let lock = enter(dir)?;
+    let lock = enter(rules)?;
     let private = Private::beside(dir);
     let mut copier = Copier::to(dir)?;
     private::make_folder(private.dir())?;
@@ -150,6 +150,12 @@ pub fn restore(
         copier.copy(&databases.join(name), &dir.join(name))?;
     }
     beside.finish()?;
+    if bodies::put_back(&bodies::note_in(&databases), dir)? {
+        // The bucket may have them still.
+        for (clip_id, _) in private.tombstones()? {
+            private.leaves(&clip_id)?;
+        }
+    }
     copier.finish()?;
     copier.copy(&from, &database_in(dir))?;
     copier.finish()?;
@@ -160,11 +166,25 @@ pub fn restore(
     give_to_the_owner(dir, private.dir())?;
     drop(lock);
     // What a start does: whatever was taken back since is deleted.
-    let mut store = Store::open(rules)?;
+    let mut store = Store::open(&StoreRules {
+        database: None,
+        bodies: None,
+        ..rules.clone()
+    })?;
     store.forget_versions_taken_back()?;
     store.leave_whole();
     drop(store);
     give_to_the_owner(dir, private.dir())?;
+    if let Some(there) = &rules.database {
+        let moved = migrate(dir, there, progress("moved"));
+        let moved = moved.map_err(|source| BackupError::NotMoved {
+            dir: dir.clone(),
+            database: there.database.clone(),
+            source,
+        })?;
+        // The backup has it.
+        wipe_database(&moved.before)?;
+    }
     let key = private.dir().join("receipt-key");
     restored.wants_receipt_key = Some(key).filter(|key| note.has_receipt_key && !key.exists());
     restored.checked = check(dir, progress("read"))?;
@@ -205,7 +225,8 @@ fn restoring_in(dir: &Path) -> PathBuf {
 }
 
 /// Makes the store's folder, or takes an empty one or one of a restore that was cut off, and locks it.
-fn enter(dir: &Path) -> Result<fs::File, BackupError> {
+fn enter(rules: &StoreRules) -> Result<fs::File, BackupError> {
+    let dir = &rules.dir;
     private::make_folder(dir)?;
     let failed = |error: io::Error| StoreError::file("reading", dir, error);
     let names: Vec<_> = fs::read_dir(dir)
@@ -218,6 +239,9 @@ fn enter(dir: &Path) -> Result<fs::File, BackupError> {
             .any(|name| name != "lock" && name != "lost+found")
     {
         return Err(BackupError::NotEmpty(dir.to_owned()));
+    }
+    if let Some(there) = &rules.database {
+        elsewhere::has_room(dir, there)?;
     }
     let lock = lock(dir)?;
     private::write(

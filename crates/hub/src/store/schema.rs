@@ -250,6 +250,22 @@ fn newest() -> booth_database::Result<Connection> {
     Ok(db)
 }
 
+/// Writes the rows of PostgreSQL, as they are at one moment, into a new database of SQLite's, which is whole by itself.
+///
+/// # Errors
+/// Those of both databases. What was written before is of no use.
+pub(super) fn copy_out(db: &Connection, to: &Path) -> Result<(), StoreError> {
+    let failed = |error: booth_database::Error| StoreError::from(error).of_database(to);
+    let copy = Connection::open(to).map_err(failed)?;
+    copy.pragma_update(None, "journal_mode", "MEMORY")
+        .and_then(|()| copy.pragma_update(None, "synchronous", "OFF"))
+        .and_then(|()| copy.execute_batch(&steps_since(0)))
+        .and_then(|()| copy.pragma_update(None, "user_version", VERSION))
+        .map_err(failed)?;
+    shape::copy_out(db, &copy, VERSION, &mut |_| ())?;
+    copy.close().map_err(failed)
+}
+
 fn steps_since(version: i64) -> String {
     let steps = [TABLES].into_iter().chain(STEPS);
     steps.skip(version as usize).collect()

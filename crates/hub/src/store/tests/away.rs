@@ -17,8 +17,7 @@ pub(in crate::store) const AT: &str = "BOOTH_STORE_TESTS_BODIES_AT";
 const SECRET: &str = "geheimes-wort";
 
 /// Tests that take away or look at a body's file, copy the folder, or have a server of their own.
-const OF_FILES: [&str; 20] = [
-    "store::tests::backup::",
+const OF_FILES: [&str; 19] = [
     "store::tests::away::",
     "store::tests::elsewhere::",
     "a_restart_between_rename_and_commit_is_harmless",
@@ -740,9 +739,6 @@ fn bodies_of_before_the_bucket_are_carried_there_and_the_bucket_is_never_exchang
     assert_eq!(file.files.read().expect("read"), before.body);
     assert_eq!(away.found(), [""; 0]);
     let dir = away.bench.dir();
-    let backup = backup(&dir, &dir.join("b"), 14, wall, Progress::new("copied"));
-    let said = backup.expect_err("not in the folder").to_string();
-    assert!(said.contains("save the bucket"), "{said}");
     let note = fs::read_to_string(dir.join("bodies.toml")).expect("a note");
     assert!(!note.contains(SECRET), "{note}");
     drop(away.bench.store);
@@ -753,6 +749,105 @@ fn bodies_of_before_the_bucket_are_carried_there_and_the_bucket_is_never_exchang
         assert!(fault.needs_an_operator(), "{fault}");
         assert!(fault.to_string().contains("s3://bucket/city"), "{fault}");
     }
+}
+
+#[test]
+fn a_backup_fetches_each_body_once_and_a_restored_hub_has_its_bucket_again() {
+    let city = City::new();
+    let mut away = Away::new();
+    let (open, closed) = (numbered(1), sealed(&city, 2));
+    for clip in [&open, &closed] {
+        away.carries(clip);
+    }
+    let in_folder = numbered(3);
+    assert_eq!(
+        status(away.bench.whole(&in_folder)),
+        Some(AckStatus::Stored)
+    );
+    let rules = Away::rules(&away.server, away.bench.folder.path());
+    let folder = away.bench.folder.path().join("backup");
+    let wall = away.bench.wall;
+    let go = || backup(&rules, &folder, 14, wall, Progress::new("copied"));
+    let copy = |clip: &Clip, suffix: &str| {
+        let place = format!("store/clips/{}/{}.{suffix}", &clip.id[..2], clip.id);
+        fs::read(folder.join(place)).expect("in the backup")
+    };
+    let made = go().expect("a backup");
+    assert_eq!((made.clips, made.bodies, made.incomplete), (3, 3, vec![]));
+    assert_eq!(copy(&open, "opus"), open.body);
+    // The envelope lies apart, in the bucket and here.
+    let object = &away.server.objects()[&object_of(&closed, "sealed")];
+    assert_eq!(&copy(&closed, "sealed"), object);
+    assert_ne!(object, &closed.body);
+
+    // What was copied from the folder is not fetched from the bucket later: nothing is asked of it.
+    away.carries_now(&in_folder);
+    away.server.is(Mood::Refuses);
+    let made = go().expect("it has everything");
+    assert_eq!((made.bodies, made.incomplete), (3, vec![]));
+    away.server.is(Mood::Well);
+    let late = numbered(4);
+    away.carries(&late);
+    let note = fs::read(folder.join("backup.json")).expect("a note");
+    away.server.is(Mood::Refuses);
+    let fault = go().expect_err("it is refused").to_string();
+    assert!(fault.contains("bodies_key_id"), "{fault}");
+    assert!(fault.contains("The backup before is as it was"), "{fault}");
+    assert_eq!(fs::read(folder.join("backup.json")).expect("a note"), note);
+    away.server.is(Mood::Well);
+    // An object that was changed is none.
+    let name = object_of(&late, "opus");
+    let altered = |objects: &mut std::collections::BTreeMap<String, Vec<u8>>| {
+        objects.get_mut(&name).expect("an object")[100] ^= 1;
+    };
+    away.server.change(altered);
+    assert_eq!(
+        go().expect("a backup").incomplete,
+        std::slice::from_ref(&late.id)
+    );
+    away.server.change(altered);
+    assert_eq!(go().expect("a backup").incomplete, [""; 0]);
+
+    // One is taken back after the backup, and its object is not deleted any more before the folder is lost.
+    away.bench.store.withdraw(wall, &open.id).expect("gone");
+    away.bench.store.commit().expect("commits");
+    assert_eq!(away.objects().len(), 4);
+    let Away { server, bench } = away;
+    let Bench {
+        folder: kept,
+        store,
+        mono,
+        ..
+    } = bench;
+    drop(store);
+    let dir = kept.path().join("store");
+    fs::remove_dir_all(&dir).expect("lost");
+    let private = Private::beside(&dir);
+    fs::remove_dir_all(private.dir().join("leaving")).expect("lost");
+    // Restoring asks nothing of the bucket.
+    server.is(Mood::Hangs);
+    let restored = restore(&folder, &rules, Progress::new).expect("restored");
+    assert_eq!((restored.clips, restored.taken_back), (3, 1));
+    assert_eq!(restored.checked.findings, []);
+    server.is(Mood::Well);
+    let bench = Bench {
+        store: Store::open(&rules).expect("it is this store's bucket"),
+        folder: kept,
+        wall,
+        mono,
+    };
+    let mut away = Away { server, bench };
+    for clip in [&closed, &in_folder, &late] {
+        away.carries_now(clip);
+    }
+    away.has_objects(3);
+    assert!(
+        !away
+            .server
+            .objects()
+            .contains_key(&object_of(&open, "opus"))
+    );
+    assert_eq!(away.found(), [""; 0]);
 }
 
 #[test]

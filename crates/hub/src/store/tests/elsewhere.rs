@@ -14,10 +14,9 @@ use super::*;
 const AT: &str = "BOOTH_STORE_TESTS_AT";
 
 /// Tests that take away, copy or make anew the database's file, or open it beside the store.
-const OF_FILES: [&str; 24] = [
+const OF_FILES: [&str; 23] = [
     "store::tests::away::",
     "store::tests::workers::",
-    "store::tests::backup::",
     "a_vote_counts_with_a_valid_unused_code_alone_and_the_first_one_wins",
     "a_code_counts_once_whether_it_is_used_at_a_booth_or_from_home",
     "what_is_lost_is_listed_before_what_is_on_its_way_however_many_booths_there_are",
@@ -65,6 +64,16 @@ pub(super) fn of(dir: &Path) -> Option<Elsewhere> {
         password_file: None,
         ca_file: None,
     })
+}
+
+/// Takes everything of a folder's store out of its database, where its rows are in one.
+pub(super) fn lose_rows_of(dir: &Path) {
+    if let Some(there) = of(dir) {
+        let address = there.address().expect("an address");
+        let db = Connection::open_postgres(&address, "public", Role::Writer).expect("connects");
+        db.execute_batch("DROP SCHEMA hub CASCADE")
+            .expect("dropped");
+    }
 }
 
 pub(super) fn server(what: &str) -> Option<Server> {
@@ -385,9 +394,113 @@ fn a_folder_is_never_opened_with_other_rows_than_its_own() {
         Store::open(&rules),
         Err(StoreError::MovedAway { .. })
     ));
-    let backup = backup(new.path(), &dir, 14, bench.wall, Progress::new("copied"));
-    let said = backup.expect_err("no file").to_string();
-    assert!(said.contains("pg_dump"), "{said}");
+    let backup = backup(&rules, &dir, 14, bench.wall, Progress::new("copied"));
+    let said = backup.expect_err("not its own").to_string();
+    assert!(said.contains("/booth: name that"), "{said}");
     let said = rebuild(new.path(), Progress::new("read")).expect_err("no file");
-    assert!(said.to_string().contains("pg_restore"), "{said}");
+    assert!(said.to_string().contains("booth-hub restore"), "{said}");
+}
+
+#[test]
+fn a_backup_of_rows_in_postgresql_is_as_of_one_moment_and_is_put_back_into_either_database() {
+    if is_over_postgresql() {
+        return;
+    }
+    let Some(mut server) = server("a backup of rows in PostgreSQL") else {
+        return;
+    };
+    let mut bench = bench(&server, "saved");
+    bench.state("card-1", "s", "online");
+    bench.birth("card-1", "s", "serial");
+    // More than are fetched at once.
+    let many = "INSERT INTO alert_history (booth_id, id, severity, text, since, said_at, cleared_at, rank)
+      SELECT 'rundhoej-1', 'a' || n, 'warning', '', '', '', '', 0 FROM generate_series(1, 2500) AS n";
+    bench.store.db.execute(many, []).expect("written");
+    for n in 1..=3 {
+        assert_eq!(status(bench.whole(&numbered(n))), Some(AckStatus::Stored));
+    }
+    let withdrawn = numbered(2).id;
+    bench.store.withdraw(bench.wall, &withdrawn).expect("gone");
+    bench.store.commit().expect("commits");
+    let (rules, folder) = (rules_of(&bench), bench.folder.path().join("backup"));
+    let wall = bench.wall;
+    let go = || backup(&rules, &folder, 14, wall, Progress::new("copied"));
+    // A batch that is under way is not in it.
+    bench.whole_uncommitted(&numbered(4));
+    let made = go().expect("a backup");
+    assert_eq!((made.clips, made.bodies, made.incomplete), (2, 2, vec![]));
+    bench.store.commit().expect("commits");
+    let note = fs::read(folder.join("backup.json")).expect("a note");
+    server.stop().expect("stopped");
+    let fault = go().expect_err("it is away").to_string();
+    assert!(fault.contains("PostgreSQL does not answer"), "{fault}");
+    assert_eq!(fs::read(folder.join("backup.json")).expect("a note"), note);
+    server.start_again().expect("starts");
+    assert_eq!(go().expect("a backup").clips, 3);
+    let tables = |db: &Connection| booth_database::shape::tables_of(db).expect("tables");
+    let databases = fs::read_dir(folder.join("store/databases")).expect("a folder");
+    let newest = databases.flatten().map(|entry| entry.path()).max();
+    let copy = newest.expect("a database").join("hub.sqlite");
+    let copy = schema::open_for_reading(&copy).expect("opens");
+    let saved = everything(&copy, &tables(&copy));
+    assert!(
+        saved.iter().any(|rows| rows.len() == 2_500),
+        "alerts of before"
+    );
+    drop(bench.store);
+
+    // Into a folder of its own, without PostgreSQL.
+    let other = tempfile::tempdir().expect("a folder");
+    let alone = StoreRules {
+        dir: other.path().join("store"),
+        database: None,
+        ..rules.clone()
+    };
+    let restored = restore(&folder, &alone, Progress::new).expect("restored");
+    assert_eq!((restored.clips, restored.checked.findings), (3, vec![]));
+    let db = schema::open(&database_in(&alone.dir)).expect("opens");
+    let back = everything(&db, &tables(&db));
+    drop(db);
+    assert_eq!(back, saved);
+    // Into PostgreSQL: not over rows that are there.
+    let there = |name: &str, dir: &str| StoreRules {
+        dir: other.path().join(dir),
+        database: Some(Elsewhere {
+            database: server.database(name).expect("a database"),
+            password_file: None,
+            ca_file: None,
+        }),
+        ..rules.clone()
+    };
+    let occupied = StoreRules {
+        database: rules.database.clone(),
+        ..alone.clone()
+    };
+    let occupied = StoreRules {
+        dir: other.path().join("occupied"),
+        ..occupied
+    };
+    let fault = restore(&folder, &occupied, Progress::new).expect_err("occupied");
+    assert!(fault.to_string().contains("createdb"), "{fault}");
+    assert_eq!(fs::read_dir(&occupied.dir).map_or(0, Iterator::count), 0);
+    let new = there("new", "new");
+    let restored = restore(&folder, &new, Progress::new).expect("restored");
+    assert_eq!((restored.clips, restored.checked.findings), (3, vec![]));
+    let files = fs::read_dir(&new.dir).expect("a folder").flatten();
+    let files: Vec<_> = files.map(|entry| entry.file_name()).collect();
+    assert!(
+        !files
+            .iter()
+            .any(|name| name.to_string_lossy().contains("sqlite")),
+        "{files:?}"
+    );
+    let mut store = Store::open(&new).expect("opens");
+    let message = Message {
+        topic: format!("booth/1/up/{BOOTH}/clip/{}", numbered(1).id),
+        payload: numbered(1).manifest.to_string().into_bytes(),
+        retained: false,
+        expiry_s: None,
+    };
+    store.handle(wall, Mono(1), &message).expect("an answer");
+    store.commit().expect("commits");
 }
