@@ -38,6 +38,8 @@ const LEAST_GAP_S: i64 = 5;
 const SAID_KEPT_S: i64 = 7 * 86_400;
 /// How long the hours are kept, in seconds: two years.
 const HOURS_KEPT_S: i64 = 731 * 86_400;
+/// How much of a booth is deleted with each hour at most, in seconds.
+const DELETED_AT_ONCE_S: i64 = 86_400;
 const HOUR_S: i64 = 3_600;
 /// An hour is summed up this long after its end, in seconds: by then no note of it waits any more.
 const SETTLED_AFTER_S: i64 = 120;
@@ -203,9 +205,13 @@ impl Writer {
             let from = until.clamp(over - SAID_KEPT_S, over);
             self.tables.sum_up(&transaction, number, from, over)?;
             for (table, oldest) in [("said", now - SAID_KEPT_S), ("hour", now - HOURS_KEPT_S)] {
+                // The oldest day alone: a clock that is years ahead for an hour takes no more.
                 transaction
-                    .prepare_cached(&format!("DELETE FROM {table} WHERE booth = ?1 AND at < ?2"))?
-                    .execute([number, oldest])?;
+                    .prepare_cached(&format!(
+                        "DELETE FROM {table} WHERE booth = ?1 AND at < ?2
+                           AND at < (SELECT min(at) FROM {table} WHERE booth = ?1) + ?3"
+                    ))?
+                    .execute([number, oldest, DELETED_AT_ONCE_S])?;
             }
             transaction
                 .prepare_cached("UPDATE booth SET summed_until = ?2 WHERE number = ?1")?

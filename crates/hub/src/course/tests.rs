@@ -116,6 +116,31 @@ fn each_health_is_deleted_after_a_week_and_its_hour_stays_two_years() {
 }
 
 #[test]
+fn a_clock_that_is_years_ahead_for_an_hour_takes_no_more_than_the_oldest_day() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = file_in(folder.path());
+    let mut writer = Writer::open(&file).expect("opens");
+    for day in 0..5 {
+        let note = said(NOW + day * 86_400, "a-1", 40.0);
+        writer.keep(&[note]).expect("kept");
+    }
+    let hours = || -> i64 {
+        let db = Connection::open(&file).expect("opens");
+        let count = "SELECT count(*) FROM hour";
+        db.query_row(count, [], |row| row.get(0)).expect("counts")
+    };
+    let today = NOW + 5 * 86_400;
+    writer.sum_up(today).expect("summed up");
+    assert_eq!(hours(), 5);
+    for _ in 0..9 {
+        writer.sum_up(today + 30 * 365 * 86_400).expect("summed up");
+    }
+    assert_eq!(hours(), 4);
+    writer.sum_up(today + HOUR_S).expect("summed up");
+    assert_eq!(hours(), 4);
+}
+
+#[test]
 fn a_flood_of_one_booth_takes_one_place_in_five_seconds_and_a_restart_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = file_in(folder.path());
