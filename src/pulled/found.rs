@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use booth_contract::export::RECEIPT_FILE;
 use booth_contract::{BoothId, ClipKind};
@@ -43,7 +44,7 @@ pub(super) struct Opened {
 
 /// One spool.
 pub(super) struct Place {
-    pub(super) source: Box<dyn Source>,
+    pub(super) source: Rc<dyn Source>,
     /// Its folder, for people.
     pub(super) shown: String,
     pub(super) contents: Contents,
@@ -80,28 +81,28 @@ pub(super) fn open(named: &Path) -> Result<Opened, PulledError> {
     }
     let mut places = Vec::new();
     for (source, top) in sources {
-        let Some(root) = spool_below(&*source, &top)? else {
-            continue;
-        };
-        let contents =
-            inspect::contents(&*source, &root).map_err(|source| PulledError::Unreadable {
-                path: named.to_owned(),
-                source,
-            })?;
-        let shown = match facts.is_dir() {
-            true => root.display().to_string(),
-            false => file_system::shown(&root).display().to_string(),
-        };
-        if facts.is_dir() && is_in_use(&root) {
-            notes.push(format!(
-                "a gateway uses {shown} now: what is being said there looks unfinished. booth-gateway doctor tells more of a booth that runs"
-            ));
+        let source: Rc<dyn Source> = source.into();
+        for root in spools_below(&*source, &top)? {
+            let contents =
+                inspect::contents(&*source, &root).map_err(|source| PulledError::Unreadable {
+                    path: named.to_owned(),
+                    source,
+                })?;
+            let shown = match facts.is_dir() {
+                true => root.display().to_string(),
+                false => file_system::shown(&root).display().to_string(),
+            };
+            if facts.is_dir() && is_in_use(&root) {
+                notes.push(format!(
+                    "a gateway uses {shown} now: what is being said there looks unfinished. booth-gateway doctor tells more of a booth that runs"
+                ));
+            }
+            places.push(Place {
+                source: Rc::clone(&source),
+                shown,
+                contents,
+            });
         }
-        places.push(Place {
-            source,
-            shown,
-            contents,
-        });
     }
     match places.is_empty() {
         true => Err(PulledError::NoSpool(named.to_owned())),
@@ -127,7 +128,7 @@ pub fn may_be_a_booths_card(disk: &Path) -> Result<bool, PulledError> {
         let Ok(file_system) = FileSystem::open(disk, region) else {
             return Ok(true);
         };
-        if spool_below(&file_system, Path::new(""))?.is_some() {
+        if !spools_below(&file_system, Path::new(""))?.is_empty() {
             return Ok(true);
         }
     }
@@ -144,15 +145,17 @@ fn is_in_use(spool: &Path) -> bool {
     flock(&lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
 }
 
-/// The folder of a spool at the usual places below `top`, or else in the first of its folders that is one.
-fn spool_below(source: &dyn Source, top: &Path) -> Result<Option<PathBuf>, PulledError> {
+/// The folders of spools at the usual places below `top`, or else those of its folders that are one.
+fn spools_below(source: &dyn Source, top: &Path) -> Result<Vec<PathBuf>, PulledError> {
+    let mut found = Vec::new();
     for place in USUAL {
         let folder = match place.is_empty() {
             true => top.to_owned(),
             false => top.join(place),
         };
         if inspect::is_spool(source, &folder) {
-            return Ok(Some(folder));
+            found.push(folder);
+            continue;
         }
         let listed = source
             .list(&folder)
@@ -161,12 +164,16 @@ fn spool_below(source: &dyn Source, top: &Path) -> Result<Option<PathBuf>, Pulle
             return Err(PulledError::Forbidden(folder));
         }
     }
+    if !found.is_empty() {
+        return Ok(found);
+    }
     let mut folders = vec![top.to_owned()];
     let mut next = 0;
     while let Some(folder) = folders.get(next).cloned() {
         next += 1;
         if inspect::is_spool(source, &folder) {
-            return Ok(Some(folder));
+            found.push(folder);
+            continue;
         }
         let depth = folder.components().count() - top.components().count();
         if depth < DEEPEST {
@@ -176,7 +183,7 @@ fn spool_below(source: &dyn Source, top: &Path) -> Result<Option<PathBuf>, Pulle
             folders.extend(inside.take(room).map(|entry| folder.join(entry.name)));
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// A file that is no whole clip, and what that means.
@@ -294,6 +301,17 @@ impl Spools {
             }
         }
         booths
+    }
+
+    /// Whether the hub has everything, as far as the card says: no message and no withdrawal waits, and nothing was found that may be a message.
+    pub fn are_sent(&self) -> bool {
+        self.spools.iter().all(|found| {
+            found.clips.is_empty()
+                && found.unfinished.is_empty()
+                && found.findings.is_empty()
+                && found.withdrawals == 0
+                && found.aside == 0
+        })
     }
 
     /// Whether every file is whole: a take that a power cut ended is, as far as it goes.
@@ -428,6 +446,9 @@ fn finding(file: &SpoolFile, why: String) -> Finding {
         why,
     }
 }
+
+/// What is to be done about files that the booth has set aside.
+pub(super) const OF_ASIDE: &str = "which the booth itself could not read, and may be messages: keep the card";
 
 /// Why a file is not handed on as a message, as a sentence with what to do.
 pub(super) fn left(looked: &Looked) -> String {

@@ -103,6 +103,7 @@ pub fn hand_over(
             }
             done.withdrawal(place, file, spool, hearer)?;
         }
+        done.left.extend(load::left_aside(place));
     }
     Ok(done)
 }

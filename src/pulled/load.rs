@@ -13,8 +13,8 @@ use booth_spool::KeptClip;
 use booth_spool::inspect::{self, Looked, SpoolFile, WholeClip};
 use sha2::{Digest, Sha256};
 
-use super::PulledError;
-use super::found::{self, Opened};
+use super::found::{self, OF_ASIDE, Opened, Place};
+use super::{PulledError, counted};
 
 /// Messages in memory at a time: as many as delivery has on the way, and some that leave meanwhile.
 const MOST_HELD: usize = 16;
@@ -95,6 +95,7 @@ impl Load {
                     Err(why) => left.push(left_file(file, why)),
                 }
             }
+            left.extend(left_aside(place));
         }
         let notes = opened.notes().to_vec();
         Ok(Self {
@@ -177,6 +178,16 @@ impl Slip {
             sha256: BodyHash::of_digest(&digest),
         }
     }
+}
+
+/// What the booth has set aside is not sent.
+pub(super) fn left_aside(place: &Place) -> Option<LeftFile> {
+    let files = place.contents.aside;
+    (files > 0).then(|| LeftFile {
+        file: None,
+        path: format!("{}/aside", place.shown),
+        why: format!("{}, {OF_ASIDE}", counted(files, "file")),
+    })
 }
 
 pub(super) fn left_file(file: &SpoolFile, why: String) -> LeftFile {

@@ -6,7 +6,7 @@ use booth_contract::time::rfc3339;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::found::{Found, Spools, Totals};
+use super::found::{Found, OF_ASIDE, Spools, Totals};
 
 /// For a technician: what is unsent, whose, since when, how long, and what is not whole.
 pub fn sentences(spools: &Spools) -> String {
@@ -18,10 +18,15 @@ pub fn sentences(spools: &Spools) -> String {
         line(&mut text, &head(found));
     }
     let booths = spools.by_booth();
-    if booths.is_empty() {
+    if spools.are_sent() {
         line(
             &mut text,
             "Nothing is unsent: the hub has confirmed every message of this card.",
+        );
+    } else if booths.is_empty() {
+        line(
+            &mut text,
+            "No whole message is unsent. What follows may be messages, or is for the hub: keep the card.",
         );
     }
     for (booth, totals) in &booths {
@@ -122,7 +127,7 @@ fn rest(text: &mut String, found: &Found) {
         line(
             text,
             &format!(
-                "{files} in aside/, which the booth itself could not read; an export leaves them on the card."
+                "{files} in aside/, {OF_ASIDE}. An export leaves them there."
             ),
         );
     }

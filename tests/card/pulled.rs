@@ -419,6 +419,70 @@ fn what_is_not_whole_is_named_exported_as_it_lies_and_fails_the_verification() {
 }
 
 #[test]
+fn a_card_without_a_whole_message_is_called_sent_only_if_nothing_on_it_may_be_one() {
+    const SENT: &str = "the hub has confirmed every message";
+    let told = |pulled: &Pulled| {
+        let said = gateway(&["list", text(&pulled.spool())]);
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let keeps = |pulled: &Pulled, what: &str| {
+        let told = told(pulled);
+        assert!(!told.contains(SENT), "{what}: {told}");
+        assert!(told.contains("keep the card"), "{what}: {told}");
+    };
+    let take_away = |pulled: &Pulled, folder: &str| {
+        let folder = pulled.spool().join(folder);
+        for file in walk(&folder) {
+            std::fs::remove_file(file).expect("removed");
+        }
+    };
+    let pulled = Pulled::new();
+    for file in walk(&pulled.spool().join("clips")) {
+        let file = File::options().write(true).open(file).expect("a clip");
+        file.write_all_at(&[2], 7).expect("of a newer program");
+    }
+    keeps(&pulled, "messages of a newer program");
+    take_away(&pulled, "clips");
+    keeps(&pulled, "a withdrawal");
+    take_away(&pulled, "withdrawals");
+    assert!(told(&pulled).contains(SENT), "{}", told(&pulled));
+    let aside = pulled.spool().join("aside");
+    std::fs::create_dir_all(&aside).expect("a folder");
+    let name = format!("{}.clip", pulled.ids[0]);
+    std::fs::write(aside.join(name), "what was said").expect("written");
+    keeps(&pulled, "a file that was set aside");
+}
+
+/// The files below a folder.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(walk(&path)),
+            path => found.push(path),
+        }
+    }
+    found
+}
+
+#[test]
+fn several_spools_below_one_folder_are_all_looked_at() {
+    let (first, second) = (Pulled::new(), Pulled::new());
+    let both = tempfile::tempdir().expect("a folder");
+    for (name, pulled) in [("card-a", &first), ("card-b", &second)] {
+        let to = both.path().join(name);
+        std::fs::create_dir(&to).expect("a folder");
+        runs("cp", &["-r", text(&pulled.spool()), text(&to.join("spool"))]);
+    }
+    let spools = look(both.path()).expect("spools");
+    let ids: BTreeSet<String> = [&first, &second]
+        .iter()
+        .flat_map(|pulled| found(&look(&pulled.spool()).expect("a spool")))
+        .collect();
+    assert_eq!((spools.spools.len(), found(&spools)), (2, ids));
+}
+
+#[test]
 fn an_export_goes_into_an_empty_folder_alone_and_has_no_receipt_before_its_end() {
     let pulled = Pulled::new();
     let to = pulled.folder.path().join("stick");

@@ -396,6 +396,8 @@ pub trait Centre: Send + Sync + 'static {
     fn store_name(&self) -> Result<String, CentreError>;
     /// What is gone, beyond `after`, at most `limit`.
     fn gone(&self, after: i64, limit: usize) -> Result<Vec<Gone>, CentreError>;
+    /// The place of what went last; 0 where nothing is gone. A store that was restored has a lower one.
+    fn newest_gone(&self) -> Result<i64, CentreError>;
     /// The sound of a message, a complete Ogg Opus file, opened in memory.
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError>;
     /// The text of a written message.

@@ -24,25 +24,47 @@ const AT_ONCE: usize = 500;
 /// See [`City::follow`].
 pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
     let centre = &*city.centre;
-    let name = centre.store_name()?;
-    let known = city.store.read(|db| mark(db, "store"))?;
-    if known.as_deref() != Some(&name) {
-        // Another store, or one that was made anew from its files: all places are others. What is known already stays as it is.
-        city.store.change_quietly(|db| {
-            set(db, "store", &name)?;
-            set(db, "arrived", "0")?;
-            set(db, "gone", "0")?;
-            Ok(())
-        })?;
-    }
-    // What is gone does not wait until what arrived can be written down.
+    // Nobody is shown what is gone while what arrived is taken over, or cannot be.
+    let gone = let_go_of_all(city);
     let arrived = start_over(city, centre).and_then(|()| all_of(|| take_over(city, centre)));
-    let gone = all_of(|| let_go(city, centre));
     gone.and(arrived)?;
     if with_late {
         admit_late(city, centre)?;
     }
     Ok(())
+}
+
+/// See [`City::forget_first`].
+pub(crate) fn let_go_of_all(city: &City) -> Result<(), CityError> {
+    let centre = &*city.centre;
+    know_the_store(city, centre)?;
+    all_of(|| let_go(city, centre))
+}
+
+/// In another store, or one that was made anew from its files, all places are others, and so are those of what is gone in one that an older database
+/// was put into. What is known already stays as it is.
+fn know_the_store(city: &City, centre: &dyn Centre) -> Result<(), CityError> {
+    let name = centre.store_name()?;
+    let newest_gone = centre.newest_gone()?;
+    let (known, gone) = city
+        .store
+        .read(|db| Ok((mark(db, "store")?, number(db, "gone")?)))?;
+    let is_another = known.as_deref() != Some(&name);
+    if !is_another && gone <= newest_gone {
+        return Ok(());
+    }
+    let begun_anew = city.store.change_quietly(|db| {
+        set(db, "gone", "0")?;
+        if is_another {
+            set(db, "store", &name)?;
+            set(db, "arrived", "0")?;
+        }
+        Ok(())
+    });
+    match begun_anew {
+        Ok(()) => Ok(()),
+        Err(error) => withhold(city, centre, 0).and(Err(error)),
+    }
 }
 
 /// A store may give the place of its newest message to the next one, once that one is gone.
@@ -300,5 +322,32 @@ mod tests {
             .read(|db| db.query_row("SELECT group_concat(id) FROM message", [], |row| row.get(0)))
             .expect("one");
         assert_eq!(there, second);
+    }
+
+    #[test]
+    fn a_city_with_an_older_hub_or_from_a_backup_shows_nothing_that_was_taken_back_since() {
+        let (city, centre, _folder) = city();
+        let ids = ["1", "2", "3"].map(|n| format!("0190b6b1-0000-7000-8000-00000000000{n}"));
+        for id in &ids {
+            centre.have().arrived.push(spoken(id));
+        }
+        city.follow(false).expect("followed");
+        let there = || -> u64 {
+            let count = "SELECT count(*) FROM message";
+            city.store
+                .read(|db| db.query_row(count, [], |row| row.get(0)))
+                .expect("a number")
+        };
+        // Before anything is shown what is gone goes, whatever else waits to be taken over.
+        centre.have().gone.push(ids[0].clone().into());
+        city.forget_first().expect("forgotten");
+        assert_eq!(there(), 2);
+        // The hub's database is an older one, in which less was gone; then something else is taken back, at a place that was read before.
+        centre.have().gone.clear();
+        city.follow(false).expect("followed");
+        assert_eq!(there(), 2);
+        centre.have().gone.push(ids[1].clone().into());
+        city.follow(false).expect("followed");
+        assert_eq!(there(), 1);
     }
 }

@@ -192,6 +192,15 @@ impl City {
         follow::follow(self, with_late)
     }
 
+    /// Lets go of what is gone and of nothing else: before anybody is shown anything, what citizens took back is not shown any more, also where
+    /// this database is an older one than the hub's. What cannot be written down is withheld.
+    ///
+    /// # Errors
+    /// A database or a hub that does not answer; [`City::follow`] goes on from there.
+    pub fn forget_first(&self) -> Result<(), CityError> {
+        follow::let_go_of_all(self)
+    }
+
     /// Takes over what arrived, notes which booths are ready, and looks at what is wrong. What is wrong is looked for also where the rest fails.
     /// The hub asks every 20 s.
     ///

@@ -249,6 +249,10 @@ impl Centre for FakeCentre {
             .collect())
     }
 
+    fn newest_gone(&self) -> Result<i64, CentreError> {
+        Ok(self.have().gone.len() as i64)
+    }
+
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {
         let have = self.have();
         if let Some(refused) = &have.refuses {

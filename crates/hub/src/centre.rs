@@ -358,6 +358,13 @@ impl Centre for HubCentre {
         rows.collect::<booth_database::Result<_>>().map_err(failed)
     }
 
+    fn newest_gone(&self) -> Result<i64, CentreError> {
+        self.db()
+            .prepare_cached("SELECT coalesce(max(rowid), 0) FROM withdrawn")
+            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
+            .map_err(failed)
+    }
+
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {
         match self.views.clip_file(id) {
             Some(file) if !file.is_text => crate::http::sound_of(&file),

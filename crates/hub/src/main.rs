@@ -343,9 +343,12 @@ fn run_keys(command: Keys) -> Result<(), Failure> {
 fn open(file: &Path, identities: &[PathBuf], output: Option<PathBuf>) -> Result<(), Failure> {
     let unsealed = unseal::unseal(file, identities, output)
         .map_err(|error| Failure::Operation(error.to_string()))?;
-    let seconds = unsealed.duration_ms as f64 / 1_000.0;
+    let what = match unsealed.is_text {
+        true => "a written message".to_owned(),
+        false => format!("{:.1} s", unsealed.duration_ms as f64 / 1_000.0),
+    };
     say!(
-        "{}: {seconds:.1} s, in {}",
+        "{}: {what}, in {}",
         unsealed.clip,
         unsealed.output.display()
     );

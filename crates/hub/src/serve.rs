@@ -127,6 +127,11 @@ pub async fn serve_witnessed(
         .hearing(Arc::clone(&meters));
     let centre = Arc::new(centre);
     let city = City::open(&config.store.dir, config.city.clone(), centre)?;
+    let forgetting = Arc::clone(&city);
+    let forgotten = crew::aside("city", move || forgetting.forget_first()).await;
+    if let Ok(Err(error)) = forgotten {
+        log::warn!(about = "city"; "what citizens took back is withheld from their pages: {error}");
+    }
     let monitoring = Monitoring::new(
         &config,
         token,

@@ -12,6 +12,7 @@ use crate::ingest::is_clip_id;
 use crate::keys::{Keyring, KeysError};
 use crate::store::private::Private;
 use booth_contract::ClipId;
+use booth_contract::written::text_of_body;
 use booth_sealing::envelope::MAX_BYTES;
 use booth_sealing::open::{BEFORE_ENVELOPE, envelope_length};
 
@@ -60,16 +61,18 @@ pub enum UnsealError {
 pub struct Unsealed {
     /// Its id.
     pub clip: String,
-    /// Where it lies now: an Ogg Opus file.
+    /// Where it lies now: an Ogg Opus file, or a text.
     pub output: PathBuf,
+    /// It was written, and not spoken.
+    pub is_text: bool,
     /// How long it is, in ms.
     pub duration_ms: u64,
     /// How it ended.
     pub ending: Ending,
 }
 
-/// Opens the clip at `path` with the private keys in the files `identities`, and writes it to `output`, or to `<clip id>.opus` in the working
-/// folder. What is not whole is written as far as it is.
+/// Opens the clip at `path` with the private keys in the files `identities`, and writes it to `output`, or to `<clip id>.opus` (a written message to
+/// `<clip id>.txt`) in the working folder. What is not whole is written as far as it is.
 pub fn unseal(
     path: &Path,
     identities: &[PathBuf],
@@ -89,14 +92,19 @@ pub fn unseal(
         path: path.to_owned(),
         error,
     })?;
-    let output = output.unwrap_or_else(|| PathBuf::from(format!("{}.opus", opened.clip)));
-    plain_file::make_private(&output, &opened.ogg).map_err(|error| match error.kind() {
+    let (content, suffix) = match &opened.text {
+        Some(body) => (text_of_body(body).map_or(&body[..], str::as_bytes), "txt"),
+        None => (&opened.ogg[..], "opus"),
+    };
+    let output = output.unwrap_or_else(|| PathBuf::from(format!("{}.{suffix}", opened.clip)));
+    plain_file::make_private(&output, content).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => UnsealError::Exists(output.clone()),
         _ => fault(&output)(error),
     })?;
     Ok(Unsealed {
         clip: opened.clip.to_string(),
         output,
+        is_text: opened.text.is_some(),
         duration_ms: opened.samples() / 48,
         ending: opened.ending,
     })
@@ -187,6 +195,28 @@ mod tests {
             );
             assert!(matches!(open(), Err(UnsealError::Exists(_))));
         }
+    }
+
+    #[test]
+    fn a_written_message_is_opened_as_its_text() {
+        use booth_contract::FrameFacts;
+        use booth_sealing::{DataKey, KernelRandom, Recipients, Sealer};
+        let folder = tempfile::tempdir().unwrap();
+        let (key, _) = vectors(folder.path());
+        let city = crate::keys::read(&key).unwrap().recipient();
+        let city = Recipients::new(vec![city]).unwrap();
+        let data_key = DataKey::generate(&mut KernelRandom).unwrap();
+        let clip = uuid::Uuid::from_u128(7);
+        let (sealer, mut body) =
+            Sealer::begin(clip, &data_key, &city, &mut KernelRandom).unwrap();
+        let text = booth_contract::written::text_body("Bænken ved åen", [7; 16]);
+        body.extend_from_slice(&sealer.seal_last(FrameFacts::NONE, &text));
+        let sealed = folder.path().join("clip.sealed");
+        std::fs::write(&sealed, body).unwrap();
+        let output = folder.path().join("clip.txt");
+        let unsealed = unseal(&sealed, &[key], Some(output.clone())).unwrap();
+        assert!(unsealed.is_text && unsealed.ending.has_all());
+        assert_eq!(std::fs::read_to_string(output).unwrap(), "Bænken ved åen");
     }
 
     #[test]

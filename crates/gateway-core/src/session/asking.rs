@@ -64,6 +64,16 @@ impl Session {
         }
     }
 
+    /// The only question, unless it is a vote an option of which has the digit of a language or of an answer: digits never mean two things
+    /// (contract §2), so that such a vote is chosen first, like one of several.
+    pub(super) fn asked_at_once(&self) -> Option<&OpenQuestion> {
+        let only = self.only_question()?;
+        let languages = self.offer.languages.iter().map(|language| language.digit);
+        let answers = self.offer.answers.iter().map(|answer| answer.digit);
+        let is_option = |digit: u8| only.options().iter().any(|option| option.digit == digit);
+        (!languages.chain(answers).any(is_option)).then_some(only)
+    }
+
     /// Each other language in its own words, until something was chosen.
     pub(super) fn languages_offered(&self) -> Vec<Prompt> {
         if self.visit.has_chosen || !self.has_digits() {
@@ -101,7 +111,7 @@ impl Session {
             self.out_of_order(now, out);
             return;
         }
-        if let Some(only) = self.only_question()
+        if let Some(only) = self.asked_at_once()
             && let QuestionKind::Choose { .. } = only.kind
         {
             let only = only.clone();
@@ -113,7 +123,7 @@ impl Session {
             prompts.extend(self.languages_offered());
         }
         prompts.splice(0..0, before);
-        if let Some(only) = self.only_question() {
+        if let Some(only) = self.asked_at_once() {
             prompts.push(only.prompt.clone());
             match self.rules.consent {
                 ConsentMode::Digit => {
@@ -266,7 +276,7 @@ impl Session {
 
     /// Where a vote is the only question, an option counts although its digit came before the options.
     fn votes_at_once(&mut self, now: Mono, digit: u8, out: &mut Vec<Command>) -> bool {
-        let Some(question) = self.only_question() else {
+        let Some(question) = self.asked_at_once() else {
             return false;
         };
         let is_option = question

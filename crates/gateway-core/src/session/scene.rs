@@ -292,7 +292,13 @@ impl Session {
                 id: other.lang.clone(),
                 prompt: Prompt::InLanguage(other.lang.clone(), Box::new(offered.clone())),
             });
-            options.extend(answers.chain(others));
+            // While a vote is open its options have their digits.
+            let mut taken = Vec::new();
+            if let State::Choosing(_) = self.state {
+                taken.extend(options.iter().map(|option| option.digit));
+            }
+            let free = answers.chain(others);
+            options.extend(free.filter(|named| !taken.contains(&named.digit)));
         }
         options
     }

@@ -80,7 +80,7 @@ impl Session {
             self.out_of_order(now, out);
             return;
         }
-        let is_only = self.offer.questions.len() == 1;
+        let is_only = self.asked_at_once().is_some();
         if question.needs_code() && !self.can_seal {
             let prompts = vec![Prompt::Word(Word::CodeNot)];
             self.not_possible(now, is_only, prompts, out);
@@ -147,6 +147,7 @@ impl Session {
 
     /// A key while an option can be chosen.
     pub(super) fn choose_option(&mut self, now: Mono, key: Key, out: &mut Vec<Command>) {
+        let is_only = self.asked_at_once().is_some();
         let State::Choosing(choosing) = &mut self.state else {
             return;
         };
@@ -185,7 +186,7 @@ impl Session {
                     next: None,
                 };
             }
-            Key::Digit(7) if choosing.chosen.is_some() || self.offer.questions.len() > 1 => {
+            Key::Digit(7) if choosing.chosen.is_some() || !is_only => {
                 if let Some(choice) = choosing.chosen {
                     let question = choosing.question.clone();
                     self.cast(now, &question, choice, out);

@@ -443,7 +443,7 @@ pub(super) enum Command {
         /// A file with a private key; may be given several times, the one that fits is used
         #[arg(long, value_name = "KEY", required = true)]
         identity: Vec<PathBuf>,
-        /// Where the opened clip goes; without it, <clip id>.opus in this folder
+        /// Where the opened clip goes; without it, <clip id>.opus (a written message: <clip id>.txt) in this folder
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },

@@ -195,6 +195,33 @@ fn a_vote_that_is_the_only_question_is_held_at_once() {
 }
 
 #[test]
+fn a_vote_that_is_the_only_question_is_chosen_first_where_an_option_has_a_languages_digit() {
+    let mut offer = offer_of(vec![vote(1, &[2, 8])]);
+    offer.languages = vec![OtherLanguage {
+        digit: 8,
+        lang: "en".into(),
+    }];
+    let mut booth = Booth::offering(rules(), offer);
+    booth.lift();
+    booth.seconds(8);
+    // Whoever wants English votes for nothing.
+    booth.digit(8);
+    assert_eq!(booth.state(), "notice");
+    booth.seconds(8);
+    booth.hang_up();
+    assert!(booth.votes.is_empty());
+    booth.lift();
+    booth.seconds(8);
+    booth.digit(2);
+    assert_eq!(booth.played(&Prompt::NoSuchQuestion), 1);
+    booth.digit(1);
+    booth.seconds(8);
+    booth.digit(8);
+    booth.hang_up();
+    assert_eq!(booth.votes, [("q1".to_owned(), 8)]);
+}
+
+#[test]
 fn an_emergency_number_casts_nothing_that_was_not_cast() {
     // 911 where 9 is an option: the second digit is no cast.
     let numbers = SessionRules {
