@@ -226,7 +226,7 @@ struct Link<'a, T, W> {
     /// Messages taken from the outbox: those the window has room for, or the last ones.
     waiting: VecDeque<Outbound>,
     limit: usize,
-    max_packet: Option<u32>,
+    announced: Option<u32>,
     retains: bool,
     /// The topics of prompts that are to be subscribed to, those that are, and how many answers the broker owes about them.
     wanted: BTreeSet<String>,
@@ -355,7 +355,7 @@ where
             sent: 0,
             waiting: VecDeque::new(),
             limit: MAX_IN_FLIGHT,
-            max_packet: None,
+            announced: None,
             retains: true,
             wanted: BTreeSet::new(),
             subscribed: BTreeSet::new(),
@@ -464,7 +464,8 @@ where
 
     fn publish(&mut self, message: Outbound) {
         let size = size_of(&message);
-        if self.max_packet.is_some_and(|max| size > max as usize) {
+        let is_larger = self.announced.is_some_and(|max| size > max as usize);
+        if is_larger || self.learned.refuses(size) {
             let why = format!("{size} bytes are more than the broker takes");
             return self.refuse(message.token, Puback::TooLarge, why);
         }
@@ -569,7 +570,7 @@ where
         if !connack.takes_qos_1 {
             return Err(What::NoQos1);
         }
-        self.max_packet = self.learned.max_packet(connack.max_packet);
+        self.announced = connack.max_packet;
         self.retains = connack.retains;
         let receive = connack.receive_maximum.unwrap_or(u16::MAX);
         self.limit = MAX_IN_FLIGHT.min(usize::from(receive)).max(1);
@@ -638,7 +639,7 @@ where
         self.phase = Phase::Ready;
         self.ready_since = Some(Instant::now());
         self.unreported.push(MqttEvent::Connected {
-            max_packet: self.max_packet,
+            max_packet: self.learned.max_packet(self.announced),
         });
         self.ask_for_prompts();
     }

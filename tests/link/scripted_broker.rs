@@ -709,6 +709,29 @@ async fn a_broker_that_closes_after_a_message_is_told_with_it_and_gets_smaller_p
 }
 
 #[tokio::test]
+async fn a_broker_that_dies_again_and_again_after_a_birth_is_not_taken_for_one_of_small_packets() {
+    let mut booth = Booth::start().await;
+    let birth = "booth/1/up/rundhoej-1/birth";
+    for _ in 1..=4 {
+        let mut peer = booth.connected().await;
+        booth.publish(1, birth, 1_800);
+        peer.hear().await.expect("PUBLISH");
+        drop(peer);
+        booth.end().await;
+    }
+    let mut peer = booth.peer().await;
+    peer.serve().await.expect("CONNECT");
+    peer.serve().await.expect("SUBSCRIBE");
+    let event = booth.event().await;
+    assert!(
+        matches!(event, MqttEvent::Connected { max_packet: None }),
+        "{event:?}"
+    );
+    booth.publish(2, birth, 2_500);
+    assert!(matches!(peer.serve().await, Some(Heard::Publish { .. })));
+}
+
+#[tokio::test]
 async fn a_broker_that_says_packet_too_large_gets_smaller_ones_at_once() {
     let mut booth = Booth::start().await;
     let mut peer = booth.connected().await;

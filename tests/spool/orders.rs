@@ -17,12 +17,31 @@ const ORDERS: &str = "/spool/orders.json";
 /// States that are drawn of each moment.
 const SEEDS: u64 = 12;
 
-fn open(disk: &ModelDisk) -> (Spool, OpenReport) {
+fn open_after(
+    disk: &ModelDisk,
+    failed_before: u32,
+) -> Result<(Spool, OpenReport), SpoolError> {
     let facts = OpenFacts {
         ledger: false,
+        failed_before,
         ..facts("boot-1")
     };
-    Spool::open(Arc::new(disk.clone()), Path::new(ROOT), facts).expect("the spool opens")
+    Spool::open(Arc::new(disk.clone()), Path::new(ROOT), facts)
+}
+
+fn open(disk: &ModelDisk) -> (Spool, OpenReport) {
+    open_after(disk, 0).expect("the spool opens")
+}
+
+/// The card does not give the file.
+fn keep_back(disk: &ModelDisk) {
+    disk.set_faults(|operation| {
+        let is_it = !operation.verb.is_change() && operation.path.ends_with("orders.json");
+        is_it.then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
 }
 
 fn memory(nonces: &[&str]) -> Remembered {
@@ -93,20 +112,21 @@ fn a_memory_that_cannot_be_read_begins_anew_is_told_and_keeps_no_spool_closed() 
         );
         drop(spool);
     }
-    // Where the card does not answer, the file stays.
+    // A card that does not answer is asked again, and the file stays.
     disk.put(Path::new(ORDERS), &good);
-    disk.set_faults(|operation| {
-        let is_it = !operation.verb.is_change() && operation.path.ends_with("orders.json");
-        is_it.then_some(Fault {
-            errno: EIO,
-            left: Left::Nothing,
-        })
-    });
-    let (spool, report) = open(&disk);
-    assert!(report.orders_unread.is_some() && spool.remembered().is_anew);
-    drop(spool);
+    keep_back(&disk);
+    for failed_before in 0..5 {
+        let error = open_after(&disk, failed_before).err().expect("not yet");
+        assert!(error.to_string().contains("orders.json"), "{error}");
+    }
     disk.heal();
     assert_eq!(open(&disk).0.remembered(), memory(&["a"]));
+    // One that it never gives is set aside in the end.
+    keep_back(&disk);
+    let (spool, report) = open_after(&disk, 5).expect("opened");
+    assert!(report.orders_unread.is_some() && spool.remembered().is_anew);
+    let (name, _) = report.set_aside.first().expect("set aside");
+    assert!(name.starts_with("orders.json"), "{name}");
 }
 
 /// A card with one clip that goes, in quarantine, between two that stay.

@@ -1,7 +1,8 @@
 //! What the card remembers of the centre's commands: `orders.json` (docs/spool-format.md §3).
 //!
 //! Owns: the file, as a whole and with a checksum. Never does: believe a file that is not what was written: it is set aside, and the
-//! memory begins anew. A power cut or a failed write leaves the memory from before or the new one.
+//! memory begins anew. A card that does not give it is asked again before that: who may seal for whom is in it. A power cut or a failed write
+//! leaves the memory from before or the new one.
 
 use std::io;
 use std::path::Path;
@@ -11,6 +12,7 @@ use gateway_core::orders::{Remembered, SCHEMA};
 use super::disk::{Disk, publish, read_whole};
 use super::error::is_verdict;
 use super::folders::Folders;
+use super::recovery::CARD_TRIES;
 use super::{OpenReport, Spool, SpoolError, locked};
 
 /// The file's name.
@@ -39,23 +41,30 @@ impl Spool {
     }
 }
 
-/// Reads the memory when the spool is opened. One that cannot be read does not keep the spool closed.
-pub(super) fn find(folders: &Folders, dir: &Path, report: &mut OpenReport) -> Remembered {
+/// Reads the memory when the spool is opened, for the so many-th time in a row. One that cannot be read does not keep the spool closed for good.
+///
+/// # Errors
+/// A card that does not give the file now.
+pub(super) fn find(
+    folders: &Folders,
+    dir: &Path,
+    failed_before: u32,
+    report: &mut OpenReport,
+) -> Result<Remembered, SpoolError> {
     let why = match load(folders.disk.as_ref(), dir) {
-        Ok(memory) => return memory,
-        Err(NotRead::Missing) => return Remembered::default(),
+        Ok(memory) => return Ok(memory),
+        Err(NotRead::Missing) => return Ok(Remembered::default()),
         Err(NotRead::Bad(why)) => why,
-        // The card may give the file back another time; this process goes on as if it were lost.
+        Err(NotRead::NotNow(error)) if failed_before >= CARD_TRIES => error.to_string(),
         Err(NotRead::NotNow(error)) => {
-            report.orders_unread = Some(error.to_string());
-            return Remembered::anew();
+            return Err(SpoolError::io("reading", dir.join(ORDERS_FILE), error));
         }
     };
     if let Ok(name) = folders.set_aside(&dir.join(ORDERS_FILE)) {
         report.set_aside.push((name, why.clone()));
     }
     report.orders_unread = Some(why);
-    Remembered::anew()
+    Ok(Remembered::anew())
 }
 
 enum NotRead {

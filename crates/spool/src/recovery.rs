@@ -26,8 +26,8 @@ use gateway_core::quarantine::Note;
 
 /// If there are more new files than this, one syncfs replaces one sync for each.
 const SYNCED_ONE_BY_ONE: usize = 32;
-/// After so many failed openings in a row a `card.json` that the card does not give back is given up.
-const CARD_TRIES: u32 = 5;
+/// After so many failed openings in a row a `card.json` or `orders.json` that the card does not give back is given up.
+pub(super) const CARD_TRIES: u32 = 5;
 
 pub(super) fn open(
     disk: Arc<dyn Disk>,
@@ -60,6 +60,7 @@ pub(super) fn open_with(
 
     let mut report = OpenReport::nothing_yet();
     let found = find_card(&folders, dir, facts.failed_before)?;
+    let orders = super::orders::find(&folders, dir, facts.failed_before, &mut report)?;
     let (ledger, contents) = ledger(&folders, &mut report);
     let survey = survey(&folders, contents.entries)?;
     let identity = Identity {
@@ -86,7 +87,6 @@ pub(super) fn open_with(
     }
     let is_saved = save_card(&folders, dir, &card, &mut report)?;
     let next_no = card.clip_no_floor.max(known) + 1;
-    let orders = super::orders::find(&folders, dir, &mut report);
     let withdrawals = withdrawals::read(&folders, &mut report);
     let inner = Inner {
         folders,

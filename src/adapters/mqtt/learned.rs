@@ -13,8 +13,22 @@ use tokio::time::Instant;
 const CLOSED_AFTER_IT: u32 = 3;
 /// Smaller packets than this are not tried, bytes.
 const SMALLEST_PACKET: u32 = 1024;
+/// Other messages than parts of a clip are suspected only from this size on, bytes: brokers that end connections for other reasons end them after
+/// a birth, too, and health and manifests are smaller than this.
+const SUSPECTED_FROM: usize = 4096;
 /// How long a limit of the broker holds that was found by trying.
 const LIMIT_HOLDS: Duration = Duration::from_secs(24 * 3600);
+
+/// A limit that the broker did not announce.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    /// Parts are no larger than this, bytes.
+    parts: u32,
+    /// What is as large as this is not sent, bytes: the connection ended after it.
+    refused_from: usize,
+    /// When it was found out.
+    at: Instant,
+}
 
 /// What a link has learned of its broker, over all its connections.
 #[derive(Default)]
@@ -29,8 +43,7 @@ pub(super) struct Learned {
     pub(super) may_not_ask: u32,
     /// The largest message that the broker had not answered when it closed without a reason, and how often in a row.
     pub(super) closed_after: Option<(String, u32)>,
-    /// A limit that the broker did not announce, and when it was found out.
-    pub(super) limit: Option<(u32, Instant)>,
+    limit: Option<Limit>,
 }
 
 impl Learned {
@@ -47,7 +60,8 @@ impl Learned {
             Some((topic, times)) if topic == largest.topic => times + 1,
             _ => 1,
         };
-        if trouble.is_too_large() || times >= CLOSED_AFTER_IT {
+        let may_be_its_size = largest.is_part() || largest.size >= SUSPECTED_FROM;
+        if trouble.is_too_large() || (times >= CLOSED_AFTER_IT && may_be_its_size) {
             self.find_limit(largest.size);
         }
         self.closed_after = Some((largest.topic.clone(), times));
@@ -68,16 +82,35 @@ impl Learned {
 
     fn find_limit(&mut self, size: usize) {
         let half = u32::try_from(size / 2).unwrap_or(u32::MAX);
-        self.limit = Some((half.max(SMALLEST_PACKET), Instant::now()));
+        self.limit = Some(Limit {
+            parts: half.max(SMALLEST_PACKET),
+            refused_from: size.max(SMALLEST_PACKET as usize + 1),
+            at: Instant::now(),
+        });
     }
 
-    /// The largest packet that may be sent, at most what the broker announces.
+    fn found(&self) -> Option<&Limit> {
+        let limit = self.limit.as_ref();
+        limit.filter(|limit| limit.at.elapsed() < LIMIT_HOLDS)
+    }
+
+    /// The largest packet of a part, at most what the broker announces.
     pub(super) fn max_packet(&self, announced: Option<u32>) -> Option<u32> {
-        let found = self
-            .limit
-            .filter(|(_, at)| at.elapsed() < LIMIT_HOLDS)
-            .map(|(limit, _)| limit);
+        let found = self.found().map(|limit| limit.parts);
         announced.into_iter().chain(found).min()
+    }
+
+    /// Whether a packet of this size would end the connection, as far as that was found out.
+    pub(super) fn refuses(&self, size: usize) -> bool {
+        self.found()
+            .is_some_and(|limit| size >= limit.refused_from)
+    }
+}
+
+impl Sent {
+    /// Whether it is a part of a clip (contract §3.3).
+    fn is_part(&self) -> bool {
+        self.topic.contains("/part/")
     }
 }
 
