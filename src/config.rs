@@ -29,6 +29,7 @@ pub use booth_host::config_file::parse;
 use booth_host::config_file::{
     ConfigError, ConfigFault, Faults, LONGEST_FILE, parse_bytes, read, unread,
 };
+use booth_host::plain_file::patiently;
 use booth_sealing::{KeyError, Recipient, Recipients, SealTo};
 use booth_spool::disk::{Disk, read_whole};
 pub use control::{Control, NO_DAY, day};
@@ -94,7 +95,8 @@ impl Config {
     /// The same for root, which must not trust what an unprivileged gateway can write: it reads through a disk that guards
     /// its folder.
     pub fn load_guarded(disk: &dyn Disk, path: &Path) -> Result<Self, ConfigError> {
-        let bytes = read_whole(disk, path, LONGEST_FILE).map_err(|error| unread(path, &error))?;
+        let bytes = patiently(|| read_whole(disk, path, LONGEST_FILE))
+            .map_err(|error| unread(path, &error))?;
         let mut config: Self = parse_bytes(&bytes, path)?;
         config.check(&path.display().to_string())?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));

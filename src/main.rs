@@ -97,7 +97,7 @@ fn run_gateway(arguments: RunArguments) -> ExitCode {
         Err(error) => {
             log::error!("{error}");
             match error {
-                RunError::Config(_) => ExitCode::from(EX_CONFIG),
+                RunError::Config(error) if !error.may_pass() => ExitCode::from(EX_CONFIG),
                 _ => ExitCode::FAILURE,
             }
         }

@@ -182,6 +182,9 @@ pub enum HandsetError {
         "no handset hardware: {0}; {1}. On a machine without GPIO set [handset] backend = \"sim\""
     )]
     Neither(Box<RppalError>, Box<CdevError>),
+    /// The level that a technician has taught is not known.
+    #[error(transparent)]
+    Taught(#[from] handset_taught::NotRead),
     /// It is the simulated handset's backend.
     #[error("the simulated handset has no lines")]
     Simulated,
@@ -231,6 +234,8 @@ struct Known {
     panel: Option<Panel>,
     /// The hook's polarity is the other way round than configured: it was taught.
     inverted: bool,
+    /// Whether that is known.
+    is_taught_read: bool,
     /// What the lamp has to show.
     lamp: Option<Lamp>,
     /// What was last reported of the lines: whether the hook chatters, and which lines could not be claimed.
@@ -246,11 +251,15 @@ pub fn watch(
     report: impl Fn(HandsetReport),
 ) {
     let mut opened = first;
-    let mut known = Known {
-        inverted: handset_taught::is_inverted(&links.taught, config.hook.off_hook),
-        ..Known::default()
-    };
+    let mut known = Known::default();
     while !links.stop.load(Ordering::Relaxed) {
+        if !known.is_taught_read {
+            match handset_taught::is_inverted(&links.taught, config.hook.off_hook) {
+                Ok(inverted) => (known.inverted, known.is_taught_read) = (inverted, true),
+                // Nobody is told that the handset is lifted while it is not known what lifted looks like.
+                Err(error) => opened = Err(error.into()),
+            }
+        }
         let ended = match opened {
             Ok((_, mut lines)) => {
                 serve(&mut *lines, config, links, &mut known, &report).map_err(HookFault::Failed)
@@ -300,6 +309,7 @@ fn serve(
         inverted,
         lamp,
         reported,
+        ..
     } = known
     else {
         return Ok(Ended::Stopped);

@@ -1,13 +1,14 @@
 //! The hook's resting level as a technician taught it: one small file on the card.
 //!
 //! Owns: that file. It names the level at which the handset is off its hook, and overrides `hook.off_hook` of booth.toml.
-//! Once booth.toml is corrected to the same level, the two agree and the file changes nothing. Never does: fail a start; a
-//! file that makes no sense is ignored.
+//! Once booth.toml is corrected to the same level, the two agree and the file changes nothing. Never does: take a card that does not
+//! answer for one without such a file; a file that makes no sense is ignored.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::Level;
+use booth_host::plain_file::{is_no_answer, patiently};
 use booth_spool::disk::{publish, read_whole};
 use booth_spool::real_disk::RealDisk;
 
@@ -15,6 +16,14 @@ use booth_spool::real_disk::RealDisk;
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {error}", file.display())]
 pub struct NotKept {
+    file: PathBuf,
+    error: io::Error,
+}
+
+/// The card does not give the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}; which level of the hook is which is not known", file.display())]
+pub struct NotRead {
     file: PathBuf,
     error: io::Error,
 }
@@ -30,25 +39,28 @@ fn name(level: Level) -> &'static str {
 }
 
 /// Whether the hook has to be read the other way round than configured.
-pub fn is_inverted(file: &Path, configured: Level) -> bool {
-    let nonsense = || log::warn!("{}: makes no sense and is ignored", file.display());
-    let text = match read_whole(&RealDisk::guarding(folder_of(file)), file, LONGEST) {
+///
+/// # Errors
+/// A card that does not answer.
+pub fn is_inverted(file: &Path, configured: Level) -> Result<bool, NotRead> {
+    let disk = RealDisk::guarding(folder_of(file));
+    let text = match patiently(|| read_whole(&disk, file, LONGEST)) {
         Ok(text) => text,
-        Err(error) => {
-            if error.kind() != io::ErrorKind::NotFound {
-                nonsense();
-            }
-            return false;
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if is_no_answer(&error) => {
+            let file = file.to_owned();
+            return Err(NotRead { file, error });
         }
+        Err(_) => Vec::new(),
     };
-    match text.trim_ascii() {
+    Ok(match text.trim_ascii() {
         b"off_hook = \"low\"" => configured == Level::High,
         b"off_hook = \"high\"" => configured == Level::Low,
         _ => {
-            nonsense();
+            log::warn!("{}: makes no sense and is ignored", file.display());
             false
         }
-    }
+    })
 }
 
 /// Writes the taught level so that it survives a power cut.
@@ -77,40 +89,44 @@ mod tests {
 
     use super::*;
 
+    fn inverted(file: &Path, configured: Level) -> bool {
+        is_inverted(file, configured).expect("the card answers")
+    }
+
     #[test]
     fn what_was_taught_is_known_at_the_next_start_and_rubbish_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("hook");
-        assert!(!is_inverted(&file, Level::Low));
-        for (configured, inverted) in [
+        assert!(!inverted(&file, Level::Low));
+        for (configured, other_way) in [
             (Level::Low, true),
             (Level::High, false),
             (Level::High, true),
             (Level::Low, false),
         ] {
-            keep(&file, configured, inverted).expect("kept");
-            assert_eq!(is_inverted(&file, configured), inverted);
+            keep(&file, configured, other_way).expect("kept");
+            assert_eq!(inverted(&file, configured), other_way);
             // With the configuration corrected, the hook is read as configured.
             let other = match configured {
                 Level::Low => Level::High,
                 Level::High => Level::Low,
             };
-            assert_eq!(is_inverted(&file, other), !inverted);
+            assert_eq!(inverted(&file, other), !other_way);
         }
         fs::write(&file, "\u{0}rubbish").expect("written");
-        assert!(!is_inverted(&file, Level::Low));
+        assert!(!inverted(&file, Level::Low));
         for strange in ["hook", "hook.tmp"] {
             let strange = folder.path().join(strange);
             let _ = fs::remove_file(&strange);
             let mode = rustix::fs::Mode::RWXU;
             rustix::fs::mkfifoat(rustix::fs::CWD, &strange, mode).expect("a pipe");
         }
-        assert!(!is_inverted(&file, Level::Low));
+        assert!(!inverted(&file, Level::Low));
         keep(&file, Level::Low, true).expect("kept in its place");
-        assert!(is_inverted(&file, Level::Low));
+        assert!(inverted(&file, Level::Low));
         fs::remove_file(&file).expect("removed");
         std::os::unix::fs::symlink("/dev/zero", &file).expect("a link");
-        assert!(!is_inverted(&file, Level::Low));
+        assert!(!inverted(&file, Level::Low));
         let nowhere = folder.path().join("no/such/folder/hook");
         assert!(keep(&nowhere, Level::Low, true).is_err());
     }

@@ -145,6 +145,12 @@ fn claim(config: &Config, all: &mut Vec<Finding>) -> Vec<Contact> {
             let taught = config.spool.dir.join("hook");
             let hook = config.handset.hook.off_hook;
             let is_inverted = handset_taught::is_inverted(&taught, hook);
+            let is_inverted = is_inverted.unwrap_or_else(|why| {
+                let remedy =
+                    "Look at the card: booth-gateway doctor says more of it under \"card\".";
+                all.push(Finding::fault(AREA, "hook", why.to_string(), remedy));
+                false
+            });
             contacts(&config.handset, &levels, is_inverted)
         }
         Err(why) => {

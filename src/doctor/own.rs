@@ -68,7 +68,8 @@ impl Own {
         // A hook whose resting level was taught rests at the other level. The live view must not teach: nothing can be
         // stored at a path whose folder does not exist.
         let taught = config.spool.dir.join("hook");
-        if handset_taught::is_inverted(&taught, handset.hook.off_hook) {
+        let is_inverted = handset_taught::is_inverted(&taught, handset.hook.off_hook);
+        if is_inverted.map_err(io::Error::other)? {
             handset.hook.off_hook = match handset.hook.off_hook {
                 Level::Low => Level::High,
                 Level::High => Level::Low,

@@ -448,7 +448,8 @@ fn finding(file: &SpoolFile, why: String) -> Finding {
 }
 
 /// What is to be done about files that the booth has set aside.
-pub(super) const OF_ASIDE: &str = "which the booth itself could not read, and may be messages: keep the card";
+pub(super) const OF_ASIDE: &str =
+    "which the booth itself could not read, and may be messages: keep the card";
 
 /// Why a file is not handed on as a message, as a sentence with what to do.
 pub(super) fn left(looked: &Looked) -> String {

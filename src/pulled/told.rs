@@ -126,9 +126,7 @@ fn rest(text: &mut String, found: &Found) {
         let files = counted(found.aside, "file");
         line(
             text,
-            &format!(
-                "{files} in aside/, {OF_ASIDE}. An export leaves them there."
-            ),
+            &format!("{files} in aside/, {OF_ASIDE}. An export leaves them there."),
         );
     }
 }

@@ -472,7 +472,10 @@ fn several_spools_below_one_folder_are_all_looked_at() {
     for (name, pulled) in [("card-a", &first), ("card-b", &second)] {
         let to = both.path().join(name);
         std::fs::create_dir(&to).expect("a folder");
-        runs("cp", &["-r", text(&pulled.spool()), text(&to.join("spool"))]);
+        runs(
+            "cp",
+            &["-r", text(&pulled.spool()), text(&to.join("spool"))],
+        );
     }
     let spools = look(both.path()).expect("spools");
     let ids: BTreeSet<String> = [&first, &second]

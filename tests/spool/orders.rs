@@ -17,10 +17,7 @@ const ORDERS: &str = "/spool/orders.json";
 /// States that are drawn of each moment.
 const SEEDS: u64 = 12;
 
-fn open_after(
-    disk: &ModelDisk,
-    failed_before: u32,
-) -> Result<(Spool, OpenReport), SpoolError> {
+fn open_after(disk: &ModelDisk, failed_before: u32) -> Result<(Spool, OpenReport), SpoolError> {
     let facts = OpenFacts {
         ledger: false,
         failed_before,

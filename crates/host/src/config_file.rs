@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::plain_file::read_at_most;
+use crate::plain_file::{is_no_answer, read_at_most};
 use crate::text;
 
 /// One thing that is wrong with a configuration; `Display` writes it in one line, `booth.toml:3: [mqtt] url: …`.
@@ -22,6 +22,8 @@ pub struct ConfigFault {
     pub key: Option<String>,
     /// What is wrong and what to do about it.
     pub sentence: String,
+    /// The disk did not answer: the next try may find everything as it should be.
+    pub may_pass: bool,
     /// What stands between key and sentence.
     joint: &'static str,
 }
@@ -52,6 +54,7 @@ impl ConfigFault {
             line: None,
             key: None,
             sentence: sentence.to_string(),
+            may_pass: false,
             joint: "",
         }
     }
@@ -96,6 +99,11 @@ impl fmt::Display for ConfigFault {
 pub struct ConfigError(pub Vec<ConfigFault>);
 
 impl ConfigError {
+    /// Whether the next try may find everything as it should be: nobody has to correct anything.
+    pub fn may_pass(&self) -> bool {
+        self.0.iter().all(|fault| fault.may_pass)
+    }
+
     /// The faults as one line each.
     pub fn sentences(&self) -> Vec<String> {
         self.0.iter().map(ToString::to_string).collect()
@@ -167,7 +175,11 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 
 /// The fault of a file that cannot be read.
 pub fn unread(path: &Path, error: &std::io::Error) -> ConfigError {
-    of_file(path, format_args!("cannot be read: {error}"))
+    let fault = ConfigFault::whole(format_args!("cannot be read: {error}"));
+    let may_pass = is_no_answer(error);
+    ConfigFault { may_pass, ..fault }
+        .in_file(path.display())
+        .into()
 }
 
 fn of_file(path: &Path, sentence: impl fmt::Display) -> ConfigError {

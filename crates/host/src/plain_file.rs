@@ -1,15 +1,51 @@
 //! Reading a small file that another person or program may have put there, and making or replacing one that nobody else may read.
 //!
-//! Owns: the limit of its length, that only a plain file is read, and that none is overwritten unasked. Never does: wait for the other end of a pipe,
-//! or decide what is in the file.
+//! Owns: the limit of its length, that only a plain file is read, that a disk which does not answer is asked again, and that none is overwritten
+//! unasked. Never does: wait for the other end of a pipe, or decide what is in the file.
 #![allow(clippy::disallowed_methods)] // opens files
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// How often a disk that does not answer is asked, and how long it is waited in between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Whether a read failed because disk or machine did not answer: the file may be as it should, and be given another time.
+pub fn is_no_answer(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    errno.is_some_and(|errno| {
+        [
+            Errno::IO,
+            Errno::TIMEDOUT,
+            Errno::REMOTEIO,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+        ]
+        .contains(&errno)
+    })
+}
+
+/// Reads once more, up to five times within a second, where disk or machine do not answer.
+///
+/// # Errors
+/// Those of the last try.
+pub fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..TRIES {
+        match read() {
+            Err(error) if is_no_answer(&error) => std::thread::park_timeout(PAUSE),
+            answered => return answered,
+        }
+    }
+    read()
+}
 
 /// The first bytes of the file at `path`: all of it, or one byte more than `most`, by which the caller sees that it is too long.
 /// Links are followed.
@@ -17,6 +53,10 @@ use rustix::fs::OFlags;
 /// # Errors
 /// The errors of opening and reading, and an error for everything that is no plain file.
 pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    patiently(|| read_once(path, most))
+}
+
+fn read_once(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
@@ -89,6 +129,20 @@ pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_asked_again_and_a_verdict_is_taken_at_once() {
+        let asked = |errors: &[Errno]| {
+            let mut left = errors.iter();
+            let read = patiently(|| left.next().map_or(Ok(7), |errno| Err((*errno).into())));
+            (read.ok(), errors.len() - left.len())
+        };
+        assert_eq!(asked(&[Errno::IO, Errno::IO]), (Some(7), 2));
+        assert_eq!(asked(&[Errno::IO; 9]), (None, 5));
+        for verdict in [Errno::NOENT, Errno::ACCESS, Errno::ISDIR, Errno::NOTDIR] {
+            assert_eq!(asked(&[verdict; 2]), (None, 1), "{verdict}");
+        }
+    }
 
     #[test]
     fn what_is_no_plain_file_is_refused_without_waiting() {

@@ -207,8 +207,7 @@ mod tests {
         let city = Recipients::new(vec![city]).unwrap();
         let data_key = DataKey::generate(&mut KernelRandom).unwrap();
         let clip = uuid::Uuid::from_u128(7);
-        let (sealer, mut body) =
-            Sealer::begin(clip, &data_key, &city, &mut KernelRandom).unwrap();
+        let (sealer, mut body) = Sealer::begin(clip, &data_key, &city, &mut KernelRandom).unwrap();
         let text = booth_contract::written::text_body("Bænken ved åen", [7; 16]);
         body.extend_from_slice(&sealer.seal_last(FrameFacts::NONE, &text));
         let sealed = folder.path().join("clip.sealed");

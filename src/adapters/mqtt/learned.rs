@@ -102,8 +102,7 @@ impl Learned {
 
     /// Whether a packet of this size would end the connection, as far as that was found out.
     pub(super) fn refuses(&self, size: usize) -> bool {
-        self.found()
-            .is_some_and(|limit| size >= limit.refused_from)
+        self.found().is_some_and(|limit| size >= limit.refused_from)
     }
 }
 
