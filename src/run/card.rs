@@ -65,6 +65,12 @@ impl Gateway {
             }
             KeeperEvent::Purged(clip_id, result) => self.purged(now, clip_id, result),
             KeeperEvent::Withdrawn(result) => self.withdrawal_kept(now, result),
+            KeeperEvent::FoundWithdrawals(found) => {
+                for kept in found {
+                    log::info!(withdrawal = kept.id.as_str(); "the card gives a withdrawal back");
+                    self.offer_withdrawal(now, kept);
+                }
+            }
             KeeperEvent::Mended(clips) => {
                 // These may be clips of the citizen who is here.
                 let held = self.booth.has_visitor();

@@ -118,6 +118,8 @@ pub enum KeeperEvent {
     Purged(ClipId, Result<KeptClip, SpoolError>),
     /// A withdrawal is on the card, or why not.
     Withdrawn(Result<KeptWithdrawal, SpoolError>),
+    /// Withdrawals that the card did not give back when it was opened.
+    FoundWithdrawals(Vec<KeptWithdrawal>),
     /// The card takes a write, or why not.
     Probed(Result<(), SpoolError>),
     /// The spool is closed and all of it on the card, or why not.
@@ -351,6 +353,9 @@ impl Keeper {
         }
         if !mended.kept.is_empty() {
             report(KeeperEvent::Mended(mended.kept));
+        }
+        if !mended.withdrawals.is_empty() {
+            report(KeeperEvent::FoundWithdrawals(mended.withdrawals));
         }
         let mut set_aside = mended.set_aside.into_iter();
         if let Some((name, why)) = set_aside.next() {

@@ -162,9 +162,30 @@ fn what_is_no_withdrawal_is_set_aside_and_a_file_that_the_card_does_not_give_is_
     });
     let (spool, _) = open_as(&unread, "boot-2");
     assert!(ids(&spool).is_empty());
+    let mended = spool.mend();
+    assert!(mended.withdrawals.is_empty() && mended.is_unfinished);
     unread.heal();
+    // Without a start, and once.
+    let mended = spool.mend();
+    let found = mended.withdrawals.iter().map(|kept| kept.id.to_string());
+    assert!(found.eq([withdrawal(2).id.to_string()]) && !mended.is_unfinished);
+    assert!(spool.mend().withdrawals.is_empty());
+    assert_eq!(ids(&spool), [withdrawal(2).id.to_string()]);
     drop(spool);
     assert_eq!(ids(&open(&unread)), [withdrawal(2).id.to_string()]);
+    let unlisted = disk.snapshot();
+    unlisted.set_faults(|operation| {
+        let is_it = operation.verb == Verb::List && operation.path.ends_with("withdrawals");
+        is_it.then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
+    let (spool, _) = open_as(&unlisted, "boot-2");
+    assert!(ids(&spool).is_empty());
+    unlisted.heal();
+    assert_eq!(spool.mend().withdrawals.len(), 1);
+    drop(spool);
     let (spool, report) = open_as(&disk, "boot-2");
     assert_eq!(report.set_aside.len(), 2, "{report:?}");
     assert_eq!(ids(&spool), [withdrawal(2).id.to_string()]);

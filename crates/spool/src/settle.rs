@@ -16,7 +16,7 @@ use super::error::is_verdict;
 use super::folders::open_clip;
 use super::ledger::Entry;
 use super::take::{Finished, Take};
-use super::{Inner, KeptClip, SpoolError, locked};
+use super::{Inner, KeptClip, KeptWithdrawal, SpoolError, locked};
 use booth_contract::FrameFacts;
 use booth_contract::{ClipId, EndedBy, Publish};
 use gateway_core::quarantine::Note;
@@ -120,6 +120,8 @@ impl Numbering {
 pub struct Mended {
     /// Takes that were finished late; to be delivered like any other.
     pub kept: Vec<KeptClip>,
+    /// Withdrawals that the card did not give back before; to be delivered like any other.
+    pub withdrawals: Vec<KeptWithdrawal>,
     /// Names in `aside/` of takes whose file the card refuses for good, with the reason.
     pub set_aside: Vec<(String, String)>,
     /// Clips that were found to be in quarantine or were moved there, and why.
@@ -236,10 +238,14 @@ impl Inner {
 
     /// Settles what is unsettled, checks that the card takes writes, and returns the results.
     pub(super) fn mend(&self) -> Mended {
+        let mut strange = Vec::new();
+        let (withdrawals, are_some_unread) = self.read_withdrawals_again(&mut strange);
         let mut numbering = locked(&self.numbering);
         self.settle(&mut numbering);
         let mut mended = std::mem::take(&mut numbering.mended);
         drop(numbering);
+        mended.withdrawals = withdrawals;
+        mended.set_aside.append(&mut strange);
         if locked(&self.trouble).is_some() {
             match self.probe() {
                 Ok(()) if !locked(&self.numbering).is_held_up() => self.note_trouble(None),
@@ -253,7 +259,7 @@ impl Inner {
         }
         mended.trouble.clone_from(&locked(&self.trouble));
         let is_settled = locked(&self.numbering).unsettled.is_empty();
-        mended.is_unfinished = mended.trouble.is_some() || !is_settled;
+        mended.is_unfinished = mended.trouble.is_some() || !is_settled || are_some_unread;
         mended
     }
 

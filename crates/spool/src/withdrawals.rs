@@ -53,8 +53,17 @@ impl KeptWithdrawal {
 #[derive(Default)]
 pub(super) struct Withdrawals {
     known: BTreeMap<Uuid, KeptWithdrawal>,
-    /// Files that the card does not give back now; the next opening reads them again.
+    /// Files that the card does not give back now; they are read again ([`Inner::read_withdrawals_again`]).
     unread: usize,
+    /// The card does not say which there are.
+    is_unlisted: bool,
+}
+
+impl Withdrawals {
+    /// Whether some may not be known.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_unlisted || self.unread > 0
+    }
 }
 
 /// Why a withdrawal's file is none.
@@ -96,16 +105,37 @@ pub(super) fn id_of(name: &str) -> Option<Uuid> {
     Uuid::parse_str(id).ok()
 }
 
-/// Reads the withdrawals when the spool is opened. What is none goes to `aside/`, and what was never acknowledged is removed.
+/// Reads the withdrawals when the spool is opened.
 pub(super) fn read(folders: &Folders, report: &mut OpenReport) -> Withdrawals {
+    let mut found = Withdrawals::default();
+    found.read(folders, &mut report.set_aside, true);
+    found
+}
+
+impl Withdrawals {
+    /// Reads those that are not known. What is none goes to `aside/`, and what was never acknowledged is removed.
+    fn read(&mut self, folders: &Folders, set_aside: &mut Vec<(String, String)>, is_first: bool) {
+        let found = read_but(folders, &self.known, set_aside, is_first);
+        self.known.extend(found.known);
+        (self.unread, self.is_unlisted) = (found.unread, found.is_unlisted);
+    }
+}
+
+fn read_but(
+    folders: &Folders,
+    known: &BTreeMap<Uuid, KeptWithdrawal>,
+    set_aside: &mut Vec<(String, String)>,
+    is_first: bool,
+) -> Withdrawals {
     let mut found = Withdrawals::default();
     let folder = &folders.withdrawals;
     let disk = folders.disk.as_ref();
     let listed = match disk.list(folder) {
         Ok(listed) => listed,
         Err(error) => {
-            if error.kind() != io::ErrorKind::NotFound {
-                log::error!("withdrawals cannot be listed now; the next start reads them: {error}");
+            found.is_unlisted = error.kind() != io::ErrorKind::NotFound;
+            if found.is_unlisted && is_first {
+                log::error!("withdrawals cannot be listed now, and are read later: {error}");
             }
             return found;
         }
@@ -129,6 +159,9 @@ pub(super) fn read(folders: &Folders, report: &mut OpenReport) -> Withdrawals {
             strange.push((path, "it is no withdrawal".to_owned()));
             continue;
         };
+        if known.contains_key(&id) {
+            continue;
+        }
         match read_whole(disk, &path, LONGEST_FILE) {
             Ok(text) => match of_file(&text, id) {
                 Ok((_, withdrawal)) => {
@@ -138,7 +171,9 @@ pub(super) fn read(folders: &Folders, report: &mut OpenReport) -> Withdrawals {
             },
             Err(error) if is_verdict(&error) => strange.push((path, error.to_string())),
             Err(error) => {
-                log::error!("withdrawal {id} is read at the next start: {error}");
+                if is_first {
+                    log::error!("withdrawal {id} cannot be read now, and is read later: {error}");
+                }
                 found.unread += 1;
             }
         }
@@ -146,7 +181,7 @@ pub(super) fn read(folders: &Folders, report: &mut OpenReport) -> Withdrawals {
     let paths: Vec<_> = strange.iter().map(|(path, _)| path.clone()).collect();
     for ((path, why), moved) in strange.into_iter().zip(folders.set_all_aside(&paths)) {
         match moved {
-            Ok(name) => report.set_aside.push((name, why)),
+            Ok(name) => set_aside.push((name, why)),
             Err(error) => log::error!("{} cannot be set aside: {error}", path.display()),
         }
     }
@@ -197,6 +232,23 @@ impl Spool {
 }
 
 impl Inner {
+    /// Reads what the card did not give back before; answers what it gives now, and whether something is left.
+    pub(super) fn read_withdrawals_again(
+        &self,
+        set_aside: &mut Vec<(String, String)>,
+    ) -> (Vec<KeptWithdrawal>, bool) {
+        let mut withdrawals = locked(&self.withdrawals);
+        if !withdrawals.is_incomplete() {
+            return (Vec::new(), false);
+        }
+        let before: Vec<Uuid> = withdrawals.known.keys().copied().collect();
+        withdrawals.read(&self.folders, set_aside, false);
+        let new = withdrawals.known.iter();
+        let new = new.filter(|(id, _)| before.binary_search(id).is_err());
+        let new = new.map(|(_, kept)| kept.clone()).collect();
+        (new, withdrawals.is_incomplete())
+    }
+
     fn keep_withdrawal(&self, withdrawal: &Withdrawal) -> Result<KeptWithdrawal, SpoolError> {
         let id = Uuid::parse_str(&withdrawal.id)
             .ok()
