@@ -457,7 +457,8 @@ where
         })
     }
 
-    fn refuse(&mut self, token: u64, answer: Puback, why: String) {
+    fn refuse(&mut self, (token, topic): (u64, &str), answer: Puback, why: String) {
+        tell_refused(topic, &why);
         self.unreported
             .push(MqttEvent::Answered { token, answer, why });
     }
@@ -467,7 +468,8 @@ where
         let is_larger = self.announced.is_some_and(|max| size > max as usize);
         if is_larger || self.learned.refuses(size) {
             let why = format!("{size} bytes are more than the broker takes");
-            return self.refuse(message.token, Puback::TooLarge, why);
+            let what = (message.token, message.topic.as_str());
+            return self.refuse(what, Puback::TooLarge, why);
         }
         if self.phase == Phase::Ready {
             self.waiting.push_back(message);
@@ -501,11 +503,8 @@ where
                 .try_publish(message.topic, message.payload, options);
             if handed.is_err() {
                 // The client itself refuses this topic: the queue is longer than the window, so it is not full.
-                self.refuse(
-                    sent.token,
-                    Puback::Refused,
-                    "the client refuses it".to_owned(),
-                );
+                let why = "the client refuses it".to_owned();
+                self.refuse((sent.token, &sent.topic), Puback::Refused, why);
                 continue;
             }
             self.handed.push_back(sent);
@@ -655,13 +654,26 @@ where
         if code < 0x80 && will.is_some_and(|will| sent.topic == will.topic) {
             self.learned.is_introduced = true;
         }
+        let why = trouble::answered(&answer);
+        if code >= 0x80 {
+            tell_refused(&sent.topic, &why);
+        }
         self.unreported.push(MqttEvent::Answered {
             token: sent.token,
             answer: judge(code),
-            why: trouble::answered(&answer),
+            why,
         });
         self.top_up();
         Ok(())
+    }
+}
+
+/// Delivery knows of clips and withdrawals, and says what becomes of them. Of everything else nobody but the log would hear.
+fn tell_refused(topic: &str, why: &str) {
+    let is_delivered = ["/clip/", "/part/", "/withdraw/"];
+    if !is_delivered.iter().any(|branch| topic.contains(branch)) {
+        log::warn!(about = "refused";
+            "the broker does not take {topic} ({why}): give this booth's user the rules of docs/mosquitto.acl, and look at the broker's limits");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::adapters::outbox::GaveWay;
 use booth_contract::time::Mono;
 use booth_contract::{BrokerState, Topic};
 use gateway_core::booth::{Event, Reply};
+use gateway_core::delivery::Puback;
 
 impl Gateway {
     /// Publishes anything that is not a part of a clip; dropped while there is no connection, because
@@ -122,8 +123,13 @@ impl Gateway {
                 let verdicts = self.booth.delivery.puback(now, token, answer, &why);
                 self.settle(now, verdicts);
             }
-            // Operations may not be listening; that is no fault of the booth.
-            MqttEvent::Answered { token, .. } => self.update_answered(token),
+            MqttEvent::Answered { token, answer, .. } => match answer {
+                // Operations may not be listening; that is no fault of the booth.
+                Puback::Success | Puback::NoSubscriber => self.update_answered(token),
+                Puback::Later | Puback::Quota | Puback::TooLarge | Puback::Refused => {
+                    self.update_lost(token);
+                }
+            },
             MqttEvent::Incoming {
                 topic,
                 payload,

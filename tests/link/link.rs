@@ -283,6 +283,22 @@ fn a_broker_that_refuses_clips_by_its_rules_keeps_them_on_the_card_with_an_alert
 }
 
 #[test]
+fn a_broker_that_refuses_what_the_booth_says_of_itself_is_told() {
+    let broker = Broker::start("allow_anonymous true\nacl_file acl\n", |folder| {
+        let acl =
+            format!("pattern readwrite booth/1/#\nuser {BOOTH}\ntopic deny booth/1/up/+/health\n");
+        std::fs::write(folder.join("acl"), acl).expect("a file");
+    });
+    let booth = BoothHome::new(broker.port, "");
+    let gateway = Gateway::start_deaf(&booth);
+    let (_, line) = gateway.says("the broker does not take");
+    assert!(
+        line.contains("/health (not authorized") && line.contains("docs/mosquitto.acl"),
+        "{line}"
+    );
+}
+
+#[test]
 fn nobody_listening_keeps_the_clip_and_raises_an_alert() {
     let broker = Broker::open();
     let says_online = Booth::connect(broker.port, "somebody");
