@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use booth_contract::time::{Timestamp, rfc3339};
 use booth_contract::wanted::{MAX_PROMPT_BYTES, MOST_PROMPTS, Wanted};
 use booth_contract::{MediaHash, hex, reading};
+use booth_host::plain_file::patiently;
 use booth_spool::disk::{Disk, publish, read_whole};
 use gateway_core::campaign::{Configuration, OnCard, Put, Unfit};
 
@@ -110,7 +111,7 @@ impl Media {
 
     fn read_configuration(&self) -> Result<Option<Configuration>, String> {
         let path = self.folder.join(FILE);
-        let bytes = match read_whole(self.disk.as_ref(), &path, MAX_FILE) {
+        let bytes = match patiently(|| read_whole(self.disk.as_ref(), &path, MAX_FILE)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {

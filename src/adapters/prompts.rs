@@ -113,7 +113,8 @@ impl Prompts {
             let sound = match found {
                 Some((coded, hash, own)) => {
                     // A file beside the sound is the later word: whoever writes it need not make the sound anew.
-                    let beside = arranged.texts.get(name).and_then(|file| text_of(dir, file));
+                    let beside = arranged.texts.get(name);
+                    let beside = beside.and_then(|file| text_of(dir, file, shelf.unused));
                     let text = beside.or(own).map(|text| (prompt.clone(), text));
                     prompts.texts.extend(text);
                     if prompt == Prompt::Notice {
@@ -249,8 +250,8 @@ fn remedy_for(remedy: Remedy, name: &str) -> String {
     }
 }
 
-/// What a text beside a prompt says. One that cannot be read is logged.
-fn text_of(dir: &Path, placed: &Placed) -> Option<String> {
+/// What a text beside a prompt says. One that cannot be read, or not every letter of it, is reported as unused.
+fn text_of(dir: &Path, placed: &Placed, unused: &mut Vec<Unused>) -> Option<String> {
     let path = dir
         .join(placed.folder.as_deref().unwrap_or(""))
         .join(&placed.name);
@@ -261,15 +262,31 @@ fn text_of(dir: &Path, placed: &Placed) -> Option<String> {
             .read_to_end(&mut bytes),
         false => Err(std::io::Error::other("is no file")),
     });
+    let mut report = |why: String, remedy: &str| {
+        unused.push(Unused {
+            file: path.display().to_string(),
+            why,
+            remedy: remedy.into(),
+            weight: Weight::Spare,
+            prompt: None,
+        });
+    };
     if let Err(error) = read {
-        log::warn!(
-            "{} cannot be read: {error}; the screen shows the prompt without its text",
-            path.display()
-        );
+        let why = format!("cannot be read: {error}; the screen shows the prompt without its text");
+        report(why, "copy it to the card again");
         return None;
     }
-    // Editors of some systems write letters in their own way; what is none is shown as such and not passed over.
-    booth_audio::readable(&String::from_utf8_lossy(&bytes))
+    let is_cut = bytes.len() as u64 == MAX_TEXT_FILE;
+    match booth_host::text::text_of(&bytes) {
+        Ok(text) => booth_audio::readable(&text),
+        // What is no letter is shown as such.
+        Err(why) => {
+            if !is_cut {
+                report(why.to_string(), "");
+            }
+            booth_audio::readable(&String::from_utf8_lossy(&bytes))
+        }
+    }
 }
 
 /// The level of a prompt without its pauses: root mean square of its samples.
@@ -373,7 +390,15 @@ fn list(dir: &Path, files: &mut Vec<Placed>) -> Vec<Unused> {
             }
             Ok(entries) => entries,
         };
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let why = format!("cannot be listed to its end: {error}");
+                    pass_over(&path, why, "look at the card", Weight::Lacking);
+                    break;
+                }
+            };
             seen += 1;
             if seen > MOST_ENTRIES {
                 let why = format!(

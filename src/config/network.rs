@@ -169,8 +169,10 @@ impl Network {
         if codes::is_country(country) {
             return None;
         }
-        let meant = match codes::meant_country(country) {
+        let capitals = country.to_ascii_uppercase();
+        let meant = match codes::meant_country(&capitals) {
             Some((code, name)) => format!("{name} is {code:?}"),
+            None if codes::is_country(&capitals) => format!("write {capitals:?}"),
             None => "write the country's two letters, as \"DK\"".to_owned(),
         };
         Some(ConfigWarning::new(
@@ -181,12 +183,6 @@ impl Network {
 
     /// Checks the section. `others`: files that other sections name.
     pub(super) fn check(&self, others: &[&str], faults: &mut Faults) {
-        if let Some(country) = &self.country
-            && !(country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))
-        {
-            let why = format!("{country:?} is no country; write two capital letters, as \"DK\"");
-            faults.of("[network] country", why);
-        }
         for why in [self.wired.fixed().err(), self.wired.name_servers().err()]
             .into_iter()
             .flatten()
@@ -302,6 +298,7 @@ mod tests {
         for good in [
             "",
             "[network]\ncountry = \"DK\"\n",
+            "[network]\ncountry = \"Danmark\"\n",
             "[network]\nwired = { address = \"192.0.2.10/24\", gateway = \"192.0.2.1\", dns = [\"192.0.2.53\", \"2001:db8::1\"] }\n",
             "[network.wired]\naddress = \"10.0.0.0/31\"\n",
             "[[network.wifi]]\nssid = \"Kommune Gæst; nr. 2\"\npassword_file = \"wifi\"\n[[network.wifi]]\nssid = \"open\"\nhidden = true\n",
@@ -313,15 +310,30 @@ mod tests {
     }
 
     #[test]
+    fn a_country_that_is_no_code_closes_no_booth_and_is_told_with_the_right_one() {
+        for (country, remedy) in [
+            ("dk", "write \"DK\""),
+            ("uk", "the United Kingdom is \"GB\""),
+            ("DNK", "two letters"),
+            ("Danmark", "two letters"),
+            ("", "two letters"),
+        ] {
+            let network = Network {
+                country: Some(country.into()),
+                ..Network::default()
+            };
+            assert_eq!(network.known_country(), None, "{country:?}");
+            let told = network.wrong_country().expect("a warning").to_string();
+            assert!(told.contains(remedy), "{country:?}: {told}");
+        }
+    }
+
+    #[test]
     fn networks_that_cannot_work_are_named_with_their_remedy_and_no_secret_is_repeated() {
         let wifi = |rest: &str| format!("[[network.wifi]]\nssid = \"x\"\n{rest}\n");
         let wired = |rest: &str| format!("[network.wired]\n{rest}\n");
         let modem = |rest: &str| format!("[network.modem]\n{rest}\n");
         for (network, part) in [
-            (
-                "[network]\ncountry = \"Danmark\"\n".into(),
-                "[network] country: \"Danmark\" is no country",
-            ),
             (wired("address = \"192.0.2.10\""), "has no /"),
             (wired("address = \"192.0.2.300/24\""), "is no IPv4 address"),
             (wired("address = \"192.0.2.10/33\""), "1 to 31 bits"),

@@ -345,3 +345,34 @@ fn a_prompt_that_is_too_long_or_too_large_is_told_and_a_device_is_never_read() {
         );
     }
 }
+
+#[test]
+fn a_text_beside_a_prompt_is_read_from_any_editor_and_one_that_is_none_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("da");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("notice.opus"), speech()).expect("written");
+    let text = |bytes: &[u8]| {
+        std::fs::write(folder.join("notice.txt"), bytes).expect("written");
+        let (prompts, unused) = Prompts::load(dir.path(), "da", &[]);
+        let text = prompts.text(&Prompt::Notice, "da").map(str::to_owned);
+        (text, unused)
+    };
+    let said = "Vælg en å";
+    let utf16: Vec<u8> = "\u{feff}Vælg en å"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for bytes in [said.as_bytes(), &utf16] {
+        assert_eq!(text(bytes), (Some(said.to_owned()), Vec::new()));
+    }
+    let (shown, unused) = text(b"V\xe6lg en \xe5");
+    assert!(shown.is_some_and(|shown| shown.starts_with('V')));
+    assert!(
+        unused[0].why.contains("UTF-8") && unused[0].file.ends_with("notice.txt"),
+        "{unused:?}"
+    );
+    // The limit of a text's length cuts a letter in two, which is no fault of the file.
+    let (_, unused) = text("å".repeat(MAX_TEXT_FILE as usize).as_bytes());
+    assert_eq!(unused, []);
+}
