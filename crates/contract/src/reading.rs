@@ -3,19 +3,35 @@
 //! Owns: that a payload is an object, and the reading of fields that may be missing, `null`, or of any type. Never does: replace
 //! the value of a field that the reader needs.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// UTF-8's byte order mark: some programs put it before a text, and a JSON reader may ignore it (RFC 8259 §8.1).
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// The fields of a payload; of two fields with the same name the last one.
+/// The fields of a payload; of two fields with the same name the last one. A value that is JSON and that no program here can hold (a number
+/// beyond all limits, half a surrogate pair, a list within a hundred lists) counts as absent.
 ///
 /// # Errors
 /// A payload that is no JSON object.
 pub fn fields(payload: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
-    serde_json::from_slice(payload.strip_prefix(BOM).unwrap_or(payload))
+    let payload = payload.strip_prefix(BOM).unwrap_or(payload);
+    let error = match serde_json::from_slice(payload) {
+        Ok(fields) => return Ok(fields),
+        Err(error) => error,
+    };
+    let Ok(raw) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(payload) else {
+        return Err(error);
+    };
+    let held = raw.into_iter().filter_map(|(name, raw)| {
+        let value = serde_json::from_str(raw.get()).ok()?;
+        Some((name, value))
+    });
+    Ok(held.collect())
 }
 
 /// Reads a payload. A list is refused, although serde would take its elements for the fields in their order.
@@ -65,6 +81,15 @@ mod tests {
             br#" { "ts" : {} , "state" : "online" } "#,
             br#"{"state":"lost","state":"online"}"#,
             b"\xEF\xBB\xBF{\"state\":\"online\"}",
+            // What no program here can hold is no field that is needed.
+            br#"{"state":"online","ts":1e400,"x":-1e999}"#,
+            br#"{"state":"online","why":"cut \ud83d"}"#,
+            format!(
+                r#"{{"x":{}{},"state":"online"}}"#,
+                "[".repeat(500),
+                "]".repeat(500)
+            )
+            .as_bytes(),
         ] {
             assert_eq!(read(object), Some(Presence::Online), "{object:?}");
         }
@@ -80,6 +105,10 @@ mod tests {
             br#"{"state":"online"}{"state":"online"}"#,
             b"\xFF\xFE{\x00",
             br#"{"state":null}"#,
+            br#"{"state":"online\ud83d"}"#,
+            br#"{"state":1e400}"#,
+            br#"{"state":"online","x":1e}"#,
+            br#"{"state":"online","x":[}"#,
         ] {
             assert_eq!(read(none), None, "{none:?}");
         }

@@ -177,8 +177,8 @@ fn wanted(payload: &[u8]) -> Result<Wanted, &'static str> {
     if payload.is_empty() {
         return Ok(Wanted::All);
     }
-    match serde_json::from_slice(payload) {
-        Ok(serde_json::Value::Object(asked)) => match asked.get("clip_id") {
+    match reading::fields(payload) {
+        Ok(asked) => match asked.get("clip_id") {
             None | Some(serde_json::Value::Null) => Ok(Wanted::All),
             Some(serde_json::Value::String(clip_id)) => {
                 let clip_id: String = clip_id.chars().take(SHOWN_CHARS).collect();
@@ -186,7 +186,7 @@ fn wanted(payload: &[u8]) -> Result<Wanted, &'static str> {
             }
             Some(_) => Err("clip_id is no text; name one clip by its id, or leave it out for all"),
         },
-        _ => Err("the payload is no JSON object; {} asks for all clips"),
+        Err(_) => Err("the payload is no JSON object; {} asks for all clips"),
     }
 }
 

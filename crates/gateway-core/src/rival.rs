@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use booth_contract::{BootId, CardId, Session};
+use booth_contract::{BootId, CardId, Session, reading};
 
 /// The identity of this gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Rival {
 /// Describes the other device that published this state in our name. `None`: we published it, in this start or an earlier
 /// one, or it cannot be decided.
 fn said_by_another(payload: &[u8], own: Own<'_>) -> Option<String> {
-    let state: Value = serde_json::from_slice(payload).ok()?;
+    let state = reading::fields(payload).ok()?;
     let text = |field: &str| state.get(field).and_then(Value::as_str);
     let said = text("session")?;
     if text("boot_id").is_some_and(|boot_id| boot_id == own.boot_id.as_str()) {

@@ -11,12 +11,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::budget::{Account, Asks, Kind, Named, Spent};
 use super::store::Message;
 use booth_contract::time::Mono;
-use booth_contract::{AlertId, COMMANDS, EVENT_KINDS, MAX_JSON_BYTES, Topics};
+use booth_contract::{AlertId, COMMANDS, EVENT_KINDS, MAX_JSON_BYTES, Topics, reading};
 
 /// The most that one sender may have waiting. A booth has 8 clips or 4 MiB under way (contract §3.4), and its messages about
 /// itself.
@@ -366,14 +364,11 @@ fn read(levels: &str, payload: &[u8]) -> (Kind, Option<Name>) {
 
 /// The question of a manifest, if it has one; a manifest that cannot be read is for the store to judge.
 fn question(payload: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Asked {
-        question_id: Option<String>,
-    }
     if payload.len() > MAX_JSON_BYTES {
         return None;
     }
-    serde_json::from_slice::<Asked>(payload).ok()?.question_id
+    let fields = reading::fields(payload).ok()?;
+    fields.get("question_id")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::monitoring::Meters;
 use crate::orders::{EXPIRES_AFTER, Order};
 use crate::presence::{About, Kin};
 use crate::worker::Outcome;
-use booth_contract::{HubState, Topic, Topics};
+use booth_contract::{HubState, Topic, Topics, reading};
 use booth_host::clock;
 use booth_host::link::login::Login;
 use booth_host::link::trouble::{self, What};
@@ -191,7 +191,7 @@ impl Session {
 
     /// Reads what is retained as the hub's state, and judges whether another hub published it.
     fn presence_heard(&mut self, publish: &Publish) -> Step {
-        let state: Option<HubState> = serde_json::from_slice(&publish.payload).ok();
+        let state: Option<HubState> = reading::object(&publish.payload).ok();
         let Some(state) = state.filter(|_| publish.retain) else {
             self.acknowledge(publish.pkid);
             return Ok(());
