@@ -66,6 +66,9 @@ pub enum FleetError {
     /// The broker, in a sentence with the remedy.
     #[error("{0}")]
     Broker(String),
+    /// Its thread is no more; the log says why.
+    #[error("the connection's own work has ended: that is a fault of this program")]
+    NoLink,
     /// Standard output is no terminal.
     #[error("standard output is no terminal: use --once for a table, or --json for a program")]
     NoTerminal,
@@ -153,7 +156,7 @@ pub async fn stream(wanted: &Wanted) -> Result<(), FleetError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     while let Some(news) = tokio::select! {
-        news = news.recv() => news,
+        news = news.recv() => Some(news.ok_or(FleetError::NoLink)?),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     } {
@@ -189,7 +192,7 @@ pub async fn watch(wanted: &Wanted) -> Result<(), FleetError> {
         // What is heard is shown at the next tick: a city that introduces itself costs one drawing.
         loop {
             tokio::select! {
-                Some(news) = news.recv() => book.take(&news),
+                news = news.recv() => book.take(&news.ok_or(FleetError::NoLink)?),
                 _ = tick.tick() => break,
                 _ = terminate.recv() => return Ok(()),
                 event = keys.recv() => match event {

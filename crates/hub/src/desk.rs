@@ -20,6 +20,7 @@ use super::store::copy::StoreCopy;
 use super::store::{BrokerStatus, StoreError, StoreViews};
 use super::view::Views;
 use booth_host::config_file::ConfigFault;
+use booth_host::crew::Crew;
 use booth_host::{clock, crew};
 
 /// How often the desk looks for new clips and withdrawals.
@@ -57,6 +58,7 @@ impl Drop for Scratch {
 /// # Errors
 /// No private key, a store that cannot be read, or an address that is taken.
 pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
+    let mut crew = Crew::gather();
     let keys = Arc::new(Keyring::read(&config.privacy.identities)?);
     if keys.is_empty() {
         let why = "names no file: the desk opens clips with the city's private key; name its file";
@@ -121,6 +123,7 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
         tokio::select! {
             _ = term.recv() => break,
             _ = interrupt.recv() => break,
+            death = crew.death() => return Err(death.into()),
             _ = due.tick() => {}
         }
         let looking = crew::aside("desk", move || {
@@ -133,6 +136,7 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
             log::error!("the store cannot be read: {error}");
         }
     }
+    crew.dismiss();
     pages.abort();
     log::info!("the desk has stopped");
     Ok(())

@@ -49,6 +49,10 @@ pub async fn try_once(settings: &MqttSettings, topic: &str, patience: Duration) 
         };
         match event {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                if !line.connack().unwrap_or_default().takes_qos_1 {
+                    trial.connected = Err(login.trouble(What::NoQos1));
+                    break;
+                }
                 trial.connected = Ok(());
                 until = Some(Instant::now() + patience);
                 if client
