@@ -34,6 +34,8 @@ const SHORT: Duration = Duration::from_secs(20);
 const SHORT_IN_A_ROW: u32 = 3;
 /// So often what the hub asks for counts as going on, for each message.
 const MOST_ASKED_AGAIN: u32 = 20;
+/// Sentences beside the messages.
+const MOST_NOTES: usize = 20;
 
 /// Everything that is under way.
 pub(super) struct Way {
@@ -209,9 +211,25 @@ impl Way {
                         self.delivery.hub_online(is_online);
                     }
                     Inbound::Ack(ack) => self.acked(now, &ack),
+                    Inbound::HubUnreadable(why) => {
+                        self.unreadable(format!(
+                            "what the hub says of itself cannot be read: {why}"
+                        ));
+                    }
+                    Inbound::AckUnreadable(why) => {
+                        self.unreadable(format!("an answer of the hub cannot be read: {why}"));
+                    }
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Somebody has to see why nothing goes on; each sentence once.
+    fn unreadable(&mut self, why: String) {
+        let notes = &mut self.load.notes;
+        if notes.len() < MOST_NOTES && !notes.contains(&why) {
+            notes.push(why);
         }
     }
 

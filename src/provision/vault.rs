@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use booth_contract::hex;
+use booth_host::plain_file::{is_no_answer, patiently};
 use booth_spool::disk::{Disk, Open, publish, read_whole};
 
 /// Longest credential, bytes: four times the size of a whole system's root certificates.
@@ -152,11 +153,24 @@ impl Vault<'_> {
 
     /// The set that has connected.
     pub fn confirmed(&self) -> Option<u64> {
-        let bytes = read_whole(self.disk, &self.folder.join(CONFIRMED), 64).ok()?;
-        std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
+        self.read_confirmed().ok().flatten()
+    }
+
+    /// The same, where it matters that the card does not say.
+    fn read_confirmed(&self) -> io::Result<Option<u64>> {
+        let path = self.folder.join(CONFIRMED);
+        let bytes = match patiently(|| read_whole(self.disk, &path, 64)) {
+            Err(error) if is_no_answer(&error) => return Err(error),
+            read => read.unwrap_or_default(),
+        };
+        let text = std::str::from_utf8(&bytes).ok();
+        Ok(text.and_then(|text| text.trim().parse().ok()))
     }
 
     /// Every set that is whole, oldest first, and a sentence for each that is not.
+    ///
+    /// # Errors
+    /// A card that does not answer: what it has is not known then, and nothing may be removed.
     pub fn sets(&self) -> io::Result<(Vec<Set>, Vec<String>)> {
         let mut numbers = self.numbers()?;
         numbers.sort_unstable();
@@ -164,6 +178,7 @@ impl Vault<'_> {
         for number in numbers {
             match self.read(number) {
                 Ok(set) => sets.push(set),
+                Err(error) if is_no_answer(&error) => return Err(error),
                 Err(error) => damaged.push(format!("credentials/{}: {error}", folder_name(number))),
             }
         }
@@ -172,7 +187,8 @@ impl Vault<'_> {
 
     fn read(&self, number: u64) -> io::Result<Set> {
         let folder = self.folder.join(folder_name(number));
-        let bytes = read_whole(self.disk, &folder.join(FACTS), LONGEST_FACTS)?;
+        let facts = folder.join(FACTS);
+        let bytes = patiently(|| read_whole(self.disk, &facts, LONGEST_FACTS))?;
         let facts: Facts = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
         let set = Set {
             number,
@@ -194,7 +210,7 @@ impl Vault<'_> {
     /// A credential's bytes.
     pub fn content(&self, set: &Set, role: Role) -> io::Result<Vec<u8>> {
         let path = self.path(set.number, role);
-        read_whole(self.disk, &path, LONGEST_CREDENTIAL)
+        patiently(|| read_whole(self.disk, &path, LONGEST_CREDENTIAL))
     }
 
     /// A new set under the next number, durable and read back. A failure leaves what was there.
@@ -235,7 +251,7 @@ impl Vault<'_> {
 
     /// Removes every set except these and the one that has connected.
     pub fn prune(&self, keep: &[u64]) -> io::Result<()> {
-        let confirmed = self.confirmed();
+        let confirmed = self.read_confirmed()?;
         let mut is_gone = false;
         for number in self.numbers()? {
             if !keep.contains(&number) && Some(number) != confirmed {

@@ -176,6 +176,38 @@ fn a_secret_is_moved_once_kept_when_it_is_gone_and_replaced_only_after_it_has_co
 }
 
 #[test]
+fn a_card_that_does_not_answer_about_a_secret_costs_no_set_of_secrets() {
+    let disk = connected();
+    // A candidate beside the one that connected.
+    disk.put(Path::new("/boot/mqtt-password"), b"two");
+    boot(&disk).expect("provisioned");
+    let before = (sets(&disk), effective(&disk).map(|config| config.mqtt.url));
+    for unread in ["set-2", "confirmed", "mqtt-password"] {
+        for fails in [1, u32::MAX] {
+            let mut left = fails;
+            disk.set_faults(move |operation| {
+                let path = operation.path.to_string_lossy();
+                let is_it = path.starts_with("/data") && path.contains(unread);
+                if !is_it || operation.verb.is_change() || left == 0 {
+                    return None;
+                }
+                left -= 1;
+                Some(Fault {
+                    errno: EIO,
+                    left: Left::Nothing,
+                })
+            });
+            let booted = boot(&disk);
+            // Once is asked again; for good ends the provisioning before anything is changed.
+            assert_eq!(booted.is_ok(), fails == 1, "{unread}: {booted:?}");
+            disk.heal();
+            let after = (sets(&disk), effective(&disk).map(|config| config.mqtt.url));
+            assert_eq!(after, before, "{unread}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_that_cannot_be_one_stays_on_the_card_and_changes_nothing() {
     let disk = connected();
     disk.put(Path::new("/boot/mqtt-password"), b"bad");
