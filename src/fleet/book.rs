@@ -31,6 +31,8 @@ const MOST_ROOTS: usize = 4;
 const LONGEST: usize = 300;
 /// Longest name of a booth, and of its version.
 const LONGEST_NAME: usize = 64;
+/// So long after a connection was made again the broker has repeated everything that it keeps, seconds.
+const REPEATED_AFTER_S: i64 = 10;
 /// Two machines under one id count for this long after the second was heard.
 pub(super) const TWO_MACHINES_HOURS: i64 = 24;
 
@@ -96,6 +98,11 @@ pub(super) struct Booth {
     pub(super) health_at: Option<Timestamp>,
     pub(super) is_live: bool,
     pub(super) alerts: BTreeMap<String, Raised>,
+    /// The alerts that were heard since the connection was made; whether the broker has repeated anything of this booth since then, and whether
+    /// anything at all was heard of it.
+    heard: BTreeSet<String>,
+    is_repeated: bool,
+    is_heard: bool,
     /// The machines that said a birth here, and when.
     pub(super) machines: BTreeMap<String, Timestamp>,
 }
@@ -116,6 +123,9 @@ pub(super) struct Book {
     pub(super) unreadable: (u64, String),
     /// Roots beside ours where booths are.
     pub(super) other_roots: BTreeSet<String>,
+    /// Since when the broker repeats what it keeps, until all of it was heard. What was cleared while there was no connection is not in it.
+    repeats_since: Option<Timestamp>,
+    has_hub_said: bool,
 }
 
 impl Book {
@@ -129,6 +139,8 @@ impl Book {
             heard_at: None,
             unreadable: (0, String::new()),
             other_roots: BTreeSet::new(),
+            repeats_since: None,
+            has_hub_said: false,
         }
     }
 
@@ -136,6 +148,54 @@ impl Book {
     pub(super) fn connected(&mut self, now: Timestamp) {
         self.broker = Ok(now);
         self.note(now, None, Kind::Broker, "connected to the broker".into());
+        self.repeats_since = Some(now);
+        self.has_hub_said = false;
+        for booth in self.booths.values_mut() {
+            booth.heard.clear();
+            (booth.is_repeated, booth.is_heard) = (false, false);
+        }
+    }
+
+    /// Once the broker has repeated everything: what it has not repeated was cleared while there was no connection. A broker that repeats nothing
+    /// (MQTT lets it) says nothing by that.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        let until = SignedDuration::from_secs(REPEATED_AFTER_S);
+        let is_over = self
+            .repeats_since
+            .is_some_and(|since| now.duration_since(since) >= until);
+        if !is_over || self.broker.is_err() {
+            return;
+        }
+        self.repeats_since = None;
+        if !self.booths.values().any(|booth| booth.is_repeated) {
+            return;
+        }
+        if !self.has_hub_said {
+            self.hub = None;
+        }
+        let mut over = Vec::new();
+        self.booths.retain(|id, booth| {
+            let heard = std::mem::take(&mut booth.heard);
+            if !booth.is_heard {
+                let text = "the broker keeps nothing of it any more".to_owned();
+                over.push((id.clone(), Kind::Booth, text));
+                return false;
+            }
+            if !booth.is_repeated {
+                return true;
+            }
+            booth.alerts.retain(|name, _| {
+                let is_raised = heard.contains(name);
+                if !is_raised {
+                    over.push((id.clone(), Kind::Alert, format!("{name} is over")));
+                }
+                is_raised
+            });
+            true
+        });
+        for (id, kind, text) in over {
+            self.note(now, Some(&id), kind, text);
+        }
     }
 
     /// There is no connection.
@@ -199,6 +259,7 @@ impl Book {
     }
 
     fn hub_said(&mut self, now: Timestamp, message: &Message) -> Result<(), String> {
+        self.has_hub_said = true;
         let state = match message.payload.is_empty() {
             true => None,
             false => Some(parsed::<HubState>(&message.payload)?.state),
@@ -232,10 +293,16 @@ impl Book {
 
     fn state(&mut self, now: Timestamp, id: &BoothId, message: &Message) -> Result<(), String> {
         if message.payload.is_empty() {
+            if self.booths.remove(id.as_str()).is_some() {
+                let text = "what it said was cleared at the broker".into();
+                self.note(now, Some(id.as_str()), Kind::Booth, text);
+            }
             return Ok(());
         }
         let said: BoothState = parsed(&message.payload)?;
         let booth = self.of(id)?;
+        booth.is_heard = true;
+        booth.is_repeated |= message.is_retained;
         let known = booth.states.get(&said.card_id);
         if said.is_late(known.map(|(session, state)| (*session, *state == Presence::Online))) {
             return Ok(());
@@ -273,6 +340,8 @@ impl Book {
             return Err(format!("the birth names {other}"));
         }
         let booth = self.of(id)?;
+        booth.is_heard = true;
+        booth.is_repeated |= message.is_retained;
         // A repeat of an old birth must not bring an old card back.
         let is_old = booth
             .birth
@@ -308,6 +377,7 @@ impl Book {
         }
         let health = Health::from_json(&message.payload).map_err(|why| why.to_string())?;
         let booth = self.of(id)?;
+        booth.is_heard = true;
         let ready = (booth.ready(), health.ready);
         // After a lost connection the broker repeats what was heard before it, at its time.
         let is_known = booth.is_live && booth.health.as_ref() == Some(&health);
@@ -357,6 +427,9 @@ impl Book {
             return Ok(());
         }
         let said: Alert = parsed(&message.payload)?;
+        if booth.heard.len() < MOST_ALERTS {
+            booth.heard.insert(name.clone());
+        }
         let is_of_the_table = AlertId::parse(&name).is_some();
         if !is_of_the_table && booth.alerts.len() >= MOST_ALERTS {
             return Err(format!("more than {MOST_ALERTS} alerts"));

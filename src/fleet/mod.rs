@@ -108,6 +108,7 @@ impl Book {
             News::Lost(trouble) => self.lost(now, &link::sentence(trouble)),
             News::Message(message) => self.hear(now, message),
         }
+        self.settle(now);
     }
 }
 
@@ -188,6 +189,7 @@ pub async fn watch(wanted: &Wanted) -> Result<(), FleetError> {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        book.settle(clock::wall());
         terminal.draw(|frame| screen::draw(frame, &book, &choice, clock::wall()))?;
         // What is heard is shown at the next tick: a city that introduces itself costs one drawing.
         loop {

@@ -178,6 +178,58 @@ fn what_the_broker_kept_has_its_age_and_what_is_cleared_is_over() {
 }
 
 #[test]
+fn what_was_cleared_while_there_was_no_connection_is_over_once_the_broker_has_repeated_the_rest() {
+    let mut city = City::new();
+    for booth in ["torvet-2", "havn-1", "gone-1"] {
+        city.fine(booth, booth);
+    }
+    city.says("hub/state", r#"{"state":"online"}"#);
+    for id in [AlertId::KeyStuck, AlertId::SpoolFull] {
+        city.alert("torvet-2", id, "so it is");
+    }
+    city.alert("havn-1", AlertId::KeyStuck, "so it is");
+    let alerts = |city: &City, booth: &str| -> usize {
+        let rows = city.book.rows(city.now);
+        let row = rows.iter().find(|row| row.booth_id() == booth);
+        row.map_or(0, |row| row.booth.alerts.len())
+    };
+    let again = |city: &mut City| {
+        city.book.lost(city.now, "the broker is restarted");
+        city.now = city.now + jiff::SignedDuration::from_secs(60);
+        city.book.connected(city.now);
+    };
+    // A broker that repeats nothing says nothing by that.
+    again(&mut city);
+    city.now = city.now + jiff::SignedDuration::from_secs(20);
+    city.book.settle(city.now);
+    assert_eq!((alerts(&city, "torvet-2"), alerts(&city, "havn-1")), (2, 1));
+    // This one does; meanwhile an alert was cleared, the hub's word has gone, and a booth was forgotten.
+    again(&mut city);
+    let state = json!({"state": "online", "session": "3-1000", "card_id": "card-1"}).to_string();
+    for booth in ["torvet-2", "havn-1"] {
+        city.hears(&format!("up/{booth}/state"), state.clone(), true, None);
+    }
+    let id = AlertId::SpoolFull;
+    let raised = json!({"id": id.as_str(), "severity": id.severity(), "text": "so it is", "since": "2026-11-29T18:00:00.000Z"});
+    city.hears(
+        "up/torvet-2/alert/spool_full",
+        raised.to_string(),
+        true,
+        None,
+    );
+    city.book.settle(city.now);
+    assert_eq!(alerts(&city, "torvet-2"), 2, "it may repeat more");
+    city.now = city.now + jiff::SignedDuration::from_secs(20);
+    city.book.settle(city.now);
+    assert_eq!((alerts(&city, "torvet-2"), alerts(&city, "havn-1")), (1, 0));
+    assert_eq!(city.book.hub, None);
+    assert_eq!(city.standing("gone-1"), None);
+    // A booth that is forgotten while somebody watches.
+    city.says("up/havn-1/state", "");
+    assert_eq!(city.standing("havn-1"), None);
+}
+
+#[test]
 fn rubbish_of_any_length_is_counted_with_a_remedy_and_nothing_grows_without_end() {
     let mut city = City::new();
     for n in 0..2_000 {
