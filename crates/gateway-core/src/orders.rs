@@ -25,7 +25,7 @@ pub struct Remembered {
     /// Names the `[control]` of booth.toml under which that was: with another one, the technician's, it is forgotten.
     #[serde(default)]
     pub control: String,
-    /// What was issued before this is refused: the memory began anew then.
+    /// What was issued before this is refused: the memory began anew then, or the machine was started that saw this card first.
     #[serde(default)]
     pub since: Option<Timestamp>,
     /// An earlier memory could not be read, and it is not known yet when that was.

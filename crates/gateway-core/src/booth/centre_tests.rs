@@ -71,13 +71,17 @@ impl Rig {
 
     /// A start with this card, in this boot.
     fn with(card: Remembered, boot_id: &str) -> Self {
+        Self::start(card, boot_id, true)
+    }
+
+    fn start(card: Remembered, boot_id: &str, clock_synced: bool) -> Self {
         let mut rig = Self {
             booth: booth_with(rules(boot_id)),
             card: card.clone(),
             refuses: None,
             at_keeper: Vec::new(),
             keeper_waits: false,
-            clock_synced: true,
+            clock_synced,
             has_spool: true,
             replies: Vec::new(),
             deeds: Vec::new(),
@@ -499,6 +503,37 @@ fn recipients_rise_hold_over_a_restart_and_give_way_to_a_new_privacy_of_the_tech
     assert_eq!(other.only_answer()["ok"], 0);
     other.asks("a", "recipients", &recipients(6, "n-10"));
     assert_eq!(other.only_answer(), json!({ "ok": 1, "version": 6 }));
+}
+
+#[test]
+fn what_was_issued_before_a_new_card_is_refused_also_where_its_first_clock_was_wrong() {
+    let before = |by_s: u64| {
+        let mut body = body("reboot", "n-1", json!({}));
+        // The machine was started at the beginning of this test's time.
+        let started = today(NOON) - Duration::from_millis(NOON.0);
+        body["issued_at"] = (started - Duration::from_secs(by_s)).to_string().into();
+        signed(&body)
+    };
+    // The card says January; the clock becomes right while the machine runs.
+    let mut rig = Rig::start(Remembered::default(), "boot-1", false);
+    rig.asks("a", "reboot", &before(60));
+    rig.said();
+    rig.clock_synced = true;
+    rig.turn();
+    let refused = rig.only_answer()["error"].to_string();
+    assert!(refused.contains("before"), "{refused}");
+    assert!(rig.did().is_empty());
+    // The card knows it from then on, in whatever boot.
+    let mut later = Rig::with(rig.card.clone(), "boot-2");
+    later.asks("a", "reboot", &before(60));
+    assert_eq!(later.only_answer()["ok"], 0);
+    // What was issued since counts.
+    let mut rig = Rig::start(Remembered::default(), "boot-1", false);
+    rig.asks("a", "reboot", &signed(&body("reboot", "n-2", json!({}))));
+    rig.clock_synced = true;
+    rig.turn();
+    rig.turn();
+    assert_eq!(rig.did(), ["restart"]);
 }
 
 #[test]

@@ -225,7 +225,7 @@ impl Booth {
                     self.is_unsaved = true;
                     self.commands.push(Command::ResetByWatchdog);
                 }
-                self.orders_found(*memory, first_seen, is_known);
+                self.orders_found(*memory, first_seen, boot_count == 1, is_known);
                 if !is_known {
                     self.resume_pauses(now, around);
                 }

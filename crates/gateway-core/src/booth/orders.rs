@@ -57,6 +57,8 @@ pub(super) struct Orders {
     written_latest: Option<Timestamp>,
     /// When this card was first seen, as far as that can be believed.
     first_seen: Option<Timestamp>,
+    /// This is the first boot of a machine with this card: a clock that became right says when that was, whatever it said before.
+    is_first_boot: bool,
     /// The keeper writes a memory, and these go on when it has.
     writing: Option<Vec<Then>>,
     /// These go on with the next one.
@@ -81,6 +83,7 @@ impl Default for Orders {
             written_recipients: None,
             written_latest: None,
             first_seen: None,
+            is_first_boot: false,
             writing: None,
             next: Vec::new(),
             is_unwritten: false,
@@ -393,7 +396,7 @@ impl Booth {
     /// Keeps the time, decides what waited for the clock, and restarts the machine when nobody is there.
     pub(super) fn watch_orders(&mut self, now: Mono, around: &Around) {
         if around.has_spool && around.clock_synced {
-            self.keep_time(around.wall);
+            self.keep_time(now, around.wall);
             self.decide_what_waited(around);
         }
         if self.orders.again_at.is_some_and(|at| at <= now) {
@@ -419,8 +422,14 @@ impl Booth {
         }
     }
 
-    fn keep_time(&mut self, wall: Timestamp) {
+    fn keep_time(&mut self, now: Mono, wall: Timestamp) {
         let orders = &mut self.orders;
+        if std::mem::take(&mut orders.is_first_boot)
+            && let Ok(booted) = wall.checked_sub(Duration::from_millis(now.0))
+        {
+            orders.memory.since = orders.memory.since.max(Some(booted));
+            orders.written_latest = None;
+        }
         let is_old = orders.written_latest.is_none_or(|written| {
             wall > written && wall.duration_since(written).unsigned_abs() >= LATEST_EVERY
         });
@@ -467,6 +476,7 @@ impl Booth {
         &mut self,
         memory: Remembered,
         first_seen: Option<Timestamp>,
+        is_first_boot: bool,
         is_known: bool,
     ) {
         if is_known {
@@ -487,6 +497,8 @@ impl Booth {
         self.orders = Orders {
             written_recipients: memory.recipients.clone(),
             written_latest: memory.latest,
+            // Once a right clock was seen, this is known.
+            is_first_boot: is_first_boot && memory.latest.is_none(),
             memory,
             first_seen,
             ..Orders::default()
