@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // reads another hub's files
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use booth_database::{Connection, TransactionBehavior, params};
@@ -26,10 +27,13 @@ pub(crate) struct StoreCopy {
     private: Private,
     opener: Opener,
     paces: Paces,
-    /// Withdrawals that had their turn: comparing one again with clips that came since guesses nothing, and costs no turn.
-    tried: HashMap<PathBuf, ReceiptMark>,
+    /// Withdrawals that had their turn, by the names of their files: comparing one again with clips that came since guesses nothing, and costs no
+    /// turn.
+    tried: HashMap<OsString, ReceiptMark>,
     /// Withdrawals that were told of, and verdicts that were handed over.
-    told: BTreeSet<PathBuf>,
+    told: BTreeSet<OsString>,
+    /// Those of which the hub was told that they fit no clip yet.
+    told_of_none: BTreeSet<OsString>,
 }
 
 /// What one look at the withdrawals has found.
@@ -55,6 +59,7 @@ impl StoreCopy {
             paces: Paces::default(),
             tried: HashMap::new(),
             told: BTreeSet::new(),
+            told_of_none: BTreeSet::new(),
         })
     }
 
@@ -113,15 +118,25 @@ impl StoreCopy {
         mono: Mono,
     ) -> Result<Looked, StoreError> {
         let mut looked = Looked::default();
+        let of_none = self.private.of_none()?;
         let waiting = self.private.waiting()?;
-        self.tried
-            .retain(|tried, _| waiting.iter().any(|(path, _)| path == tried));
-        for (path, source) in waiting {
-            if !source.may_guess() || self.told.contains(&path) {
+        let name_of = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+        let all = waiting.iter().chain(&of_none);
+        let names: BTreeSet<OsString> = all.map(|(path, _)| name_of(path)).collect();
+        self.tried.retain(|name, _| names.contains(name));
+        let waits = waiting
+            .into_iter()
+            .map(|(path, source)| (path, source, true));
+        let of_none = of_none
+            .into_iter()
+            .map(|(path, source)| (path, source, false));
+        for (path, source, waits) in waits.chain(of_none) {
+            let name = name_of(&path);
+            if !source.may_guess() || self.told.contains(&name) {
                 continue;
             }
-            looked.waiting += 1;
-            let mark = match self.tried.get(&path) {
+            looked.waiting += usize::from(waits);
+            let mark = match self.tried.get(&name) {
                 Some(mark) => mark.clone(),
                 None => {
                     let Some(mark) = self.mark_of(&path) else {
@@ -130,7 +145,7 @@ impl StoreCopy {
                     if !self.paces.take(mono, &source) {
                         continue;
                     }
-                    self.tried.insert(path.clone(), mark.clone());
+                    self.tried.insert(name.clone(), mark.clone());
                     mark
                 }
             };
@@ -142,19 +157,33 @@ impl StoreCopy {
                 })?
                 .collect::<Result<_, _>>()?;
             match fits.as_slice() {
+                [] if waits && !self.told_of_none.contains(&name) => {
+                    let verdict = Waiting {
+                        fits_none: Some(name.to_string_lossy().into_owned()),
+                        ..Waiting::default()
+                    };
+                    if self.tell(wall, &clip_of(&name), verdict) {
+                        self.told_of_none.insert(name);
+                    }
+                }
                 [] => {}
                 [clip_id] => {
-                    let is_told = self.tell(wall, clip_id, &path);
+                    let verdict = Waiting {
+                        clip_id: Some(clip_id.clone()),
+                        settles: Some(name.to_string_lossy().into_owned()),
+                        ..Waiting::default()
+                    };
+                    let is_told = self.tell(wall, clip_id, verdict);
                     looked.deletes.push((clip_id.clone(), is_told));
-                    looked.waiting -= 1;
-                    self.told.insert(path);
+                    looked.waiting -= usize::from(waits);
+                    self.told.insert(name);
                 }
                 [first, second, ..] => {
                     log::error!(
                         "a citizen's receipt fits the clips {first} and {second}: neither is deleted. Find out which one is meant, then \
                          booth-hub withdraw CLIP at the hub"
                     );
-                    self.told.insert(path);
+                    self.told.insert(name);
                 }
             }
         }
@@ -168,20 +197,23 @@ impl StoreCopy {
         self.opener.of_withdrawal(&waiting.id, sealed).ok()
     }
 
-    /// Leaves a verdict for the hub beside the withdrawal; answers whether that was possible.
-    fn tell(&self, wall: Timestamp, clip_id: &ClipId, settles: &Path) -> bool {
-        let name = settles.file_name().unwrap_or_default().to_string_lossy();
+    /// Leaves a verdict for the hub beside the withdrawal, under this id; answers whether that was possible.
+    fn tell(&self, wall: Timestamp, id: &ClipId, verdict: Waiting) -> bool {
         let verdict = Waiting {
-            id: clip_id.clone(),
+            id: id.clone(),
             at: rfc3339(wall),
-            clip_id: Some(clip_id.clone()),
-            settles: Some(name.into_owned()),
-            ..Waiting::default()
+            ..verdict
         };
         let told = self.private.keep_waiting(&Source::Desk, "-", &verdict);
         if let Err(error) = &told {
-            log::warn!("the hub cannot be told to delete a clip: {error}");
+            log::warn!("the hub cannot be told what is taken back: {error}");
         }
         told.is_ok()
     }
+}
+
+/// The id that a withdrawal's file is named after.
+fn clip_of(name: &OsStr) -> ClipId {
+    let name = name.to_string_lossy();
+    name.split('.').next().unwrap_or_default().into()
 }

@@ -557,6 +557,7 @@ impl Store {
         store.seen_row = store.newest_row()?;
         store.write_missing_records()?;
         store.go_on_leaving()?;
+        store.private.forget_old_of_none(clock::wall())?;
         // Before anything is served or asked for: what was withdrawn may have come back with a backup.
         store.bury_again()?;
         store.take_old_envelopes_out()?;

@@ -5,6 +5,7 @@
 //! | `withdrawn/xx/<id>` | a citizen withdrew this clip: whatever comes back of it from a backup is deleted before the hub serves |
 //! | `waiting/<id>.….json` | a withdrawal that is not worked off |
 //! | `fits-two/<id>.….json` | one whose receipt fits two clips: it waits for an operator |
+//! | `fits-none/<id>.….json` | one whose receipt fits no clip, as the desk says: its clip may lie on a card still |
 //! | `unmatched` | receipts that were withdrawn before their clip came, as hashes |
 //! | `receipt-key` | the key of these hashes |
 //! | `codes/` | one-time codes for votes, as hashes, and which are used (`codes.rs`) |
@@ -34,6 +35,10 @@ use booth_contract::{BodyHash, BoothId, CardId, ClipId};
 const MOST_BYTES: u64 = 64 << 10;
 /// How long a receipt that fitted no clip is remembered: a card may be away for so long before its clips come.
 const REMEMBERED_HOURS: i64 = 400 * 24;
+/// The folders of withdrawals that are not worked off.
+const OF_WITHDRAWALS: [&str; 3] = ["waiting", "fits-two", "fits-none"];
+/// Most withdrawals that fit no clip and are kept as they came; with more they go on waiting.
+const MOST_OF_NONE: usize = 100_000;
 
 /// The folder; it is made when something is written into it.
 #[derive(Debug, Clone)]
@@ -114,6 +119,9 @@ pub(crate) struct Waiting {
     /// The name of the file of the withdrawal that is settled with this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settles: Option<String>,
+    /// The name of the file of a withdrawal that fits no clip yet, as the desk says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fits_none: Option<String>,
 }
 
 impl Private {
@@ -295,8 +303,24 @@ impl Private {
     /// # Errors
     /// Every error of the file system.
     pub(crate) fn waiting(&self) -> Result<Vec<(PathBuf, Source)>, StoreError> {
+        Self::withdrawals_in(&self.waiting_dir())
+    }
+
+    /// Those that fit no clip yet, in the same order.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(crate) fn of_none(&self) -> Result<Vec<(PathBuf, Source)>, StoreError> {
+        Self::withdrawals_in(&self.none_dir())
+    }
+
+    fn none_dir(&self) -> PathBuf {
+        self.dir.join("fits-none")
+    }
+
+    fn withdrawals_in(folder: &Path) -> Result<Vec<(PathBuf, Source)>, StoreError> {
         let mut found = Vec::new();
-        for path in files_in(&self.waiting_dir())? {
+        for path in files_in(folder)? {
             let name = name_of(&path);
             let words: Vec<&str> = name.split('.').collect();
             if let [_, _, source, "json"] = words[..]
@@ -356,11 +380,53 @@ impl Private {
     /// # Errors
     /// Every error of the file system.
     pub(super) fn is_settled(&self, name: &str) -> Result<(), StoreError> {
-        let path = self.waiting_dir().join(name);
-        match path.parent() == Some(&self.waiting_dir()) && path.exists() {
-            true => self.is_done(&path),
+        for folder in [self.waiting_dir(), self.none_dir()] {
+            let path = folder.join(name);
+            if path.parent() == Some(&folder) && path.exists() {
+                wipe(&path)?;
+                fsync(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The withdrawal of this file's name fits no clip: it waits for one without taking the place of others, as far as there is room.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn fits_none(&self, name: &str) -> Result<(), StoreError> {
+        let (from, folder) = (self.waiting_dir().join(name), self.none_dir());
+        let is_one = from.parent() == Some(&self.waiting_dir()) && from.exists();
+        match is_one && files_in(&folder)?.len() < MOST_OF_NONE {
+            true => self.move_to(&from, &folder),
             false => Ok(()),
         }
+    }
+
+    /// Has those that fitted no clip worked off again, by a hub that opens receipts itself.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn bring_back_of_none(&self) -> Result<(), StoreError> {
+        for path in files_in(&self.none_dir())? {
+            self.move_to(&path, &self.waiting_dir())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets those that have fitted no clip for too long.
+    ///
+    /// # Errors
+    /// Every error of the file system.
+    pub(super) fn forget_old_of_none(&self, wall: Timestamp) -> Result<(), StoreError> {
+        let oldest = SystemTime::from(wall - remembered());
+        for path in files_in(&self.none_dir())? {
+            let at = fs::metadata(&path).and_then(|file| file.modified());
+            if at.is_ok_and(|at| at < oldest) {
+                wipe(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// A withdrawal whose receipt fits two clips waits for an operator.
@@ -368,12 +434,15 @@ impl Private {
     /// # Errors
     /// Every error of the file system.
     pub(super) fn fits_two(&self, path: &Path) -> Result<(), StoreError> {
-        let folder = self.dir.join("fits-two");
-        make_folder(&folder)?;
+        self.move_to(path, &self.dir.join("fits-two"))
+    }
+
+    fn move_to(&self, path: &Path, folder: &Path) -> Result<(), StoreError> {
+        make_folder(folder)?;
         let to = folder.join(path.file_name().unwrap_or_default());
         fs::rename(path, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
-        fsync(&folder)?;
-        fsync(&self.waiting_dir())
+        fsync(folder)?;
+        fsync(path.parent().unwrap_or(path))
     }
 }
 
@@ -401,7 +470,7 @@ impl Private {
     ) -> Result<(), StoreError> {
         let mut waiting = Vec::new();
         // Read before the marks: whatever is worked off meanwhile has its mark by then.
-        for name in ["waiting", "fits-two"] {
+        for name in OF_WITHDRAWALS {
             for path in files_in(&self.dir.join(name))? {
                 let there = to.join(name).join(path.file_name().unwrap_or_default());
                 if copier.copy(&path, &there)?.is_some() {
@@ -434,7 +503,7 @@ impl Private {
         codes::add_all(&self.codes(), &to.join("codes"), copier)?;
         copier.finish()?;
         if newer == Newer::This {
-            for name in ["waiting", "fits-two"] {
+            for name in OF_WITHDRAWALS {
                 for path in files_in(&to.join(name))? {
                     if !waiting.contains(&path) {
                         wipe(&path)?;

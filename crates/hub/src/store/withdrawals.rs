@@ -140,6 +140,7 @@ impl Store {
         }
         let keys = opener.key_ids().join(" ");
         self.opener = Some(opener);
+        self.private.bring_back_of_none()?;
         if opened_with != keys {
             for (clip_id, mark) in self.open_old_receipts()? {
                 // Taken back while its receipt could not be read.
@@ -416,6 +417,9 @@ impl Store {
             }
             if let Some(name) = &waiting.settles {
                 self.private.is_settled(name)?;
+            }
+            if let Some(name) = &waiting.fits_none {
+                self.private.fits_none(name)?;
             }
             self.private.is_done(path)?;
             return Ok(true);
