@@ -8,6 +8,7 @@ mod campaign;
 mod city;
 mod encoders;
 mod fleet;
+mod intake;
 mod pulled;
 mod quality;
 mod sealing;
@@ -93,7 +94,8 @@ fn main() {
     }
     let mut table = Table::default();
     let folder = tempfile::tempdir().expect("a folder");
-    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed`, `pulled`, `city` or `fleet` is enough for a look at these.
+    // `cargo bench --bench figures -- instructions`, `contacts`, `campaigns`, `sealed`, `pulled`, `city`, `intake` or `fleet` is enough for a look at
+    // these.
     let parts = [
         "instructions",
         "contacts",
@@ -101,6 +103,7 @@ fn main() {
         "sealed",
         "pulled",
         "city",
+        "intake",
         "fleet",
     ];
     let are_asked = parts.iter().any(|part| is_asked(part));
@@ -122,6 +125,16 @@ fn main() {
     }
     if is_wanted("city") {
         city::figures(&mut table, if is_look { &city::LOOK } else { &city::WHOLE });
+    }
+    if is_wanted("intake") {
+        intake::figures(
+            &mut table,
+            if is_look {
+                &intake::LOOK
+            } else {
+                &intake::WHOLE
+            },
+        );
     }
     if is_wanted("fleet") {
         fleet::figures(

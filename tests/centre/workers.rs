@@ -8,40 +8,14 @@ use std::time::Duration;
 use booth_contract::AckStatus;
 use booth_stage::postgres::Server;
 use booth_stage::program::Program;
-use booth_testkit::hub::{Booth, Broker, Clip, Home, Hub, booth_hub};
-use booth_testkit::hub_program::hub_program;
+use booth_testkit::hub::{Booth, Broker, Clip, Hub, booth_hub};
 use booth_testkit::wait::until;
+use booth_testkit::workers::{self, home, worker};
 use serde_json::{Value, json};
-
-/// A hub whose workers may be so many.
-fn home(broker: &Broker, database: &str, workers: u16) -> Home {
-    let ingest = format!("\n[ingest]\nworkers = {workers}\n");
-    let home = Home::new(broker.port, &ingest);
-    let text = std::fs::read_to_string(home.config()).expect("a configuration");
-    let with_database = text.replace("[store]\n", &format!("[store]\ndatabase = {database:?}\n"));
-    assert_ne!(with_database, text);
-    std::fs::write(home.config(), with_database).expect("written");
-    home
-}
-
-fn worker(home: &Home, number: u16) -> Program {
-    let mut command = Command::new(hub_program());
-    command
-        .args(["ingest", "--worker", &number.to_string(), "--config"])
-        .arg(home.config());
-    let worker = Program::start("a worker", &mut command).expect("it starts");
-    worker.says("is up, clips in").expect("it says so");
-    worker
-}
 
 /// How many booths each worker has, by PostgreSQL.
 fn shares(server: &Server) -> Vec<String> {
-    let asked = server.psql(
-        "booth",
-        "SELECT worker || ' ' || count(*) FROM ingest.lease JOIN ingest.worker ON name = worker
-           WHERE until > clock_timestamp() GROUP BY worker ORDER BY worker",
-    );
-    asked.expect("asked").lines().map(str::to_owned).collect()
+    workers::shares(server, "booth")
 }
 
 fn number(server: &Server, sql: &str) -> u64 {

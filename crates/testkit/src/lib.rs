@@ -62,6 +62,7 @@ pub mod threads;
 pub mod turns;
 pub mod usb_stick;
 pub mod words;
+pub mod workers;
 pub mod world;
 pub mod zoo;
 
