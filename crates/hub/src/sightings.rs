@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // looks at the disk and at the backup
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::view::{BoothView, FleetView};
 
 /// A fleet of so many booths is told as one when most of them fall silent: something that they share is broken.
 const FLEET: usize = 3;
+/// Booths whose silence began within this time of each other fell silent together, seconds: a booth says its health once in a minute, and at most once
+/// in a quarter of an hour.
+const TOGETHER_S: u64 = 1_800;
 /// A clock that is off by more than this is told, seconds: messages would count for another hour.
 const CLOCK_OFF_S: f64 = 120.0;
 /// A backup that is older than this has failed; one is made each night.
@@ -36,11 +40,12 @@ pub(crate) fn of_the_fleet(view: &FleetView, paused: &BTreeSet<String>) -> Vec<S
     let heard: Vec<&BoothView> = booths
         .filter(|booth| booth.heard && !paused.contains(&booth.booth_id))
         .collect();
-    let silent = heard.iter().filter(|booth| is_silent(booth)).count();
-    let is_all = is_most(silent, heard.len());
+    let (together, fell) = fell_silent_together(&heard);
+    let alone = heard.iter().filter(|booth| is_silent(booth)).count() - together;
+    let is_all = is_most(together, heard.len() - alone);
     if is_all {
         let mut fleet = of_the_hub("fleet_silent", Severity::CitizenCannotSpeak);
-        fleet.number = silent as i64;
+        fleet.number = together as i64;
         seen.push(fleet);
     }
     let clocks = heard.iter().filter(|booth| !is_silent(booth));
@@ -57,7 +62,7 @@ pub(crate) fn of_the_fleet(view: &FleetView, paused: &BTreeSet<String>) -> Vec<S
     }
     for booth in &heard {
         if is_silent(booth) {
-            if !is_all {
+            if !(is_all && fell.contains(&silent_for_s(booth))) {
                 seen.push(Sighting {
                     since: booth
                         .health_age_s
@@ -185,6 +190,26 @@ fn of_the_hub(kind: &str, severity: Severity) -> Sighting {
 /// A booth that stopped cleanly is silent, too: nobody can speak there.
 fn is_silent(booth: &BoothView) -> bool {
     booth.heard && (booth.stale || booth.presence != Some(Presence::Online))
+}
+
+/// Since when nothing was heard of a booth, as far as that is known.
+fn silent_for_s(booth: &BoothView) -> u64 {
+    booth.health_age_s.unwrap_or(u64::MAX)
+}
+
+/// How many booths fell silent within [`TOGETHER_S`] of each other, the most that did, and for how long they have been. Booths that were put away
+/// one after the other, or failed so, are no fleet that fell silent.
+fn fell_silent_together(heard: &[&BoothView]) -> (usize, RangeInclusive<u64>) {
+    let silent = heard.iter().filter(|booth| is_silent(booth));
+    let mut ages: Vec<u64> = silent.map(|booth| silent_for_s(booth)).collect();
+    ages.sort_unstable();
+    let groups = ages.iter().enumerate().map(|(at, first)| {
+        let last = first.saturating_add(TOGETHER_S);
+        let number = ages[at..].partition_point(|age| *age <= last);
+        (number, *first..=last)
+    });
+    let most = groups.rev().max_by_key(|(number, _)| *number);
+    most.unwrap_or((0, 0..=0))
 }
 
 fn before(now: Timestamp, seconds: u64) -> Option<Timestamp> {
@@ -322,6 +347,32 @@ mod tests {
         assert_eq!(of_clock, Some(300));
         view.booths[0].stale = true;
         assert_eq!(kinds(&view), pairs(&[("a-1", "silent")]));
+    }
+
+    #[test]
+    fn booths_that_fell_silent_one_after_the_other_hide_no_other_one() {
+        let mut view = fleet((0..5).map(|n| booth(&format!("b-{n}"))).collect());
+        // Three were put away for the winter, on three days; then a fourth one dies.
+        for (day, put_away) in (1..).zip(&mut view.booths[..3]) {
+            put_away.stale = true;
+            put_away.health_age_s = Some(day * 86_400);
+        }
+        view.booths[3].stale = true;
+        view.booths[3].health_age_s = Some(200);
+        let alone = ["b-0", "b-1", "b-2", "b-3"].map(|booth| (booth, "silent"));
+        assert_eq!(kinds(&view), pairs(&alone));
+        // What most of the others share breaks: that is one alert beside the old ones.
+        let mut view = fleet((0..8).map(|n| booth(&format!("b-{n}"))).collect());
+        for (age, silent) in [86_400, 300, 310, 1_000, 1_200]
+            .into_iter()
+            .zip(&mut view.booths)
+        {
+            silent.stale = true;
+            silent.health_age_s = Some(age);
+        }
+        let mut seen = kinds(&view);
+        seen.sort();
+        assert_eq!(seen, pairs(&[("", "fleet_silent"), ("b-0", "silent")]));
     }
 
     #[test]

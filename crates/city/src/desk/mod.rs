@@ -22,6 +22,7 @@ mod view_message;
 mod view_queue;
 mod waveform;
 
+pub(crate) use act::note_hearing;
 pub use config::DeskConfig;
 pub(crate) use pages::routes;
 pub(crate) use queue::EMPTY_BELOW;

@@ -20,6 +20,7 @@ use super::ticket::{self, Bad, Step};
 use super::{notice, sound};
 use crate::City;
 use crate::centre::{Body, Campaign, CentreError, Question, Source, Submission, Taken};
+use crate::pages::{LeftOut, at_this_moment};
 use crate::sentence;
 use crate::store::CityError;
 use crate::web::peer::visitor;
@@ -126,6 +127,9 @@ async fn scene(
     }
     let citizen = citizen.clone();
     let found = city.aside(move |city| {
+        if LeftOut::of(city)?.has_campaign(&campaign) {
+            return Ok(None);
+        }
         let Some((campaign, question)) = city.question(&campaign, &question)? else {
             return Ok(None);
         };
@@ -145,7 +149,7 @@ async fn scene(
     found.await?.ok_or_else(Fault::not_here)
 }
 
-/// Whether the campaign takes answers at this moment: by its own dates, and by the phase that an editor has given it.
+/// Whether the campaign takes answers at this moment: by its own dates, and by the phase that an editor has given it and the pages show.
 fn is_open(city: &City, campaign: &Campaign) -> Result<bool, CityError> {
     let now = clock::wall();
     let local = now.to_zoned_datetime(city.zone.clone()).datetime();
@@ -155,18 +159,8 @@ fn is_open(city: &City, campaign: &Campaign) -> Result<bool, CityError> {
     };
     let has_begun = moment(&campaign.from).is_none_or(|from| from <= local);
     let is_over = moment(&campaign.until).is_some_and(|until| until <= local);
-    let today = city.day_of(now);
-    let phase: Option<String> = city.store.read(|db| {
-        use booth_database::OptionalExtension;
-        db.prepare_cached(
-            "SELECT phase FROM phase WHERE campaign_id = ?1 AND substr(since, 1, 10) <= ?2
-               AND (until IS NULL OR substr(until, 1, 10) >= ?2) ORDER BY since DESC LIMIT 1",
-        )?
-        .query_row([&campaign.id, &today], |row| row.get(0))
-        .optional()
-    })?;
-    let is_closed = matches!(phase.as_deref(), Some("processing" | "decided"));
-    Ok(has_begun && !is_over && !is_closed)
+    let shown = city.store.read(|db| at_this_moment(city, db, campaign))?;
+    Ok(has_begun && !is_over && shown.is_open())
 }
 
 /// The first step: what came is looked at, and shown to its citizen.

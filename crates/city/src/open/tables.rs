@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::columns;
 use crate::City;
-use crate::centre::{Question, Stopped};
+use crate::centre::Question;
 use crate::draw::harmless;
+use crate::pages::{LeftOut, SHOWN, at_this_moment};
 use crate::small_cells::{self, LEAST};
 use crate::store::CityError;
 
@@ -39,8 +40,10 @@ fn part_of_day(hour: i64) -> &'static str {
     }
 }
 
-/// What is published, the oldest first.
-const PUBLISHED: &str = "FROM message m WHERE m.state = 'published' ORDER BY m.published_at, m.id";
+/// What the pages show, the oldest first.
+fn published() -> String {
+    format!("FROM message m WHERE {SHOWN} ORDER BY m.published_at, m.id")
+}
 
 /// Asks for rows on a connection of its own, so that a slow reader keeps no page waiting, and writes each as it comes.
 fn each(
@@ -61,7 +64,7 @@ pub(super) fn messages(city: &City, out: &mut dyn Write) -> Result<(), CityError
     let mut csv = begin(out, "messages.csv")?;
     let address = city.config.address.trim_end_matches('/').to_owned();
     let language = city.config.offers[0].clone();
-    let stopped = city.centre.stopped()?;
+    let left_out = LeftOut::of(city)?;
     let query = format!(
         "SELECT m.id, coalesce(m.campaign_id, ''), coalesce(m.question_id, ''), coalesce(m.area_id, ''), m.day, m.hour, m.source,
            coalesce(m.transcript_lang, m.lang, ''), coalesce(m.transcript, ''), coalesce(m.translation, ''),
@@ -69,12 +72,13 @@ pub(super) fn messages(city: &City, out: &mut dyn Write) -> Result<(), CityError
            coalesce((SELECT group_concat(t.name, '\n') FROM message_theme mt JOIN theme t ON t.id = mt.theme_id WHERE mt.message_id = m.id), ''),
            coalesce((SELECT group_concat(i.idea_id, ';') FROM message_idea i WHERE i.message_id = m.id), ''),
            m.with_voice = 1 AND m.may_publish = 'voice' AND m.child = 0 AND m.kind = 'audio'
-         {PUBLISHED}"
+         {}",
+        published()
     );
     each(city, &query, |row| {
         let text = |at: usize| row.get::<_, String>(at);
         let id = text(0)?;
-        if city.withheld.has(&id) || stopped.has(&text(1)?, &text(2)?) {
+        if city.withheld.has(&id) || left_out.has(&text(1)?, &text(2)?) {
             return Ok(());
         }
         let has_voice: bool = row.get(13)?;
@@ -123,8 +127,8 @@ fn said(texts: &str, language: &str) -> String {
 /// A row of counts: campaign, area, day.
 type Cell = (String, String, String);
 
-/// Every message that was received, whatever became of it, by campaign, area and day. Those of a stopped question are left out.
-fn received(db: &Connection, stopped: &Stopped) -> booth_database::Result<Vec<(Cell, u64)>> {
+/// Every message that was received, whatever became of it, by campaign, area and day, without what the public is given nothing of.
+fn received(db: &Connection, left_out: &LeftOut) -> booth_database::Result<Vec<(Cell, u64)>> {
     let mut asked = db.prepare(
         "SELECT campaign_id, area_id, day, question_id, sum(n) FROM (
            SELECT coalesce(campaign_id, '') AS campaign_id, coalesce(area_id, '') AS area_id, day,
@@ -140,7 +144,7 @@ fn received(db: &Connection, stopped: &Stopped) -> booth_database::Result<Vec<(C
     while let Some(row) = rows.next()? {
         let cell: Cell = (row.get(0)?, row.get(1)?, row.get(2)?);
         let question: String = row.get(3)?;
-        if !stopped.has(&cell.0, &question) {
+        if !left_out.has(&cell.0, &question) {
             *cells.entry(cell).or_default() += row.get::<_, u64>(4)?;
         }
     }
@@ -180,8 +184,8 @@ pub(super) fn merged_counts(cells: Vec<(Cell, u64)>) -> Vec<(Cell, u64)> {
 
 pub(super) fn counts(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
     let mut csv = begin(out, "counts_by_area_day.csv")?;
-    let stopped = city.centre.stopped()?;
-    let cells = city.store.read(|db| received(db, &stopped))?;
+    let left_out = LeftOut::of(city)?;
+    let cells = city.store.read(|db| received(db, &left_out))?;
     for ((campaign, area, day), count) in merged_counts(cells) {
         csv.write_record([campaign, area, day, count.to_string()])
             .map_err(unwritten)?;
@@ -199,13 +203,12 @@ pub(super) fn votes(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect()
     })?;
-    let now = booth_host::clock::wall().to_zoned_datetime(city.zone.clone());
-    let now = now.strftime("%Y-%m-%dT%H:%M").to_string();
-    let stopped = city.centre.stopped()?;
+    let left_out = LeftOut::of(city)?;
     for campaign in city.centre.campaigns()? {
-        let is_over = campaign.until.as_ref().is_some_and(|until| *until <= now);
+        let is_over = city.store.read(|db| at_this_moment(city, db, &campaign))?;
+        let is_over = is_over.are_votes_in;
         let is_shown = |question: &&Question| {
-            !question.options.is_empty() && !stopped.has(&campaign.id, &question.id)
+            !question.options.is_empty() && !left_out.has(&campaign.id, &question.id)
         };
         for question in campaign.questions.iter().filter(is_shown) {
             let of = |digit: u8| {
@@ -254,12 +257,15 @@ fn features(
 }
 
 pub(super) fn placements(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
+    let left_out = LeftOut::of(city)?;
     features(out, |feature| {
         let query = "SELECT id, place, area_id, lat, lon, since, until, campaign_id FROM placement ORDER BY id";
         each(city, query, |row| {
             let place: Option<(f64, f64)> = Option::zip(row.get(4)?, row.get(3)?);
             let day =
                 |text: Option<String>| text.map(|text| text.chars().take(10).collect::<String>());
+            let campaign: Option<String> = row.get(7)?;
+            let campaign = campaign.filter(|campaign| !left_out.has_campaign(campaign));
             feature(json!({
                 "type": "Feature",
                 "id": row.get::<_, i64>(0)?,
@@ -270,7 +276,7 @@ pub(super) fn placements(city: &City, out: &mut dyn Write) -> Result<(), CityErr
                     "area_id": row.get::<_, Option<String>>(2)?,
                     "since": day(row.get(5)?),
                     "until": day(row.get(6)?),
-                    "campaign_id": row.get::<_, Option<String>>(7)?,
+                    "campaign_id": campaign,
                 },
             }))
         })
@@ -336,14 +342,15 @@ pub(super) fn number_of(id: &str) -> u64 {
 
 pub(super) fn comments(city: &City, out: &mut dyn Write) -> Result<(), CityError> {
     let mut csv = begin(out, "comments.csv")?;
-    let stopped = city.centre.stopped()?;
+    let left_out = LeftOut::of(city)?;
     let query = format!(
-        "SELECT m.id, m.day, coalesce(m.transcript, ''), coalesce(m.campaign_id, ''), coalesce(m.question_id, '') {PUBLISHED}"
+        "SELECT m.id, m.day, coalesce(m.transcript, ''), coalesce(m.campaign_id, ''), coalesce(m.question_id, '') {}",
+        published()
     );
     each(city, &query, |row| {
         let (id, day, text): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (campaign, question): (String, String) = (row.get(3)?, row.get(4)?);
-        if city.withheld.has(&id) || stopped.has(&campaign, &question) {
+        if city.withheld.has(&id) || left_out.has(&campaign, &question) {
             return Ok(());
         }
         let noon = day.parse::<jiff::civil::Date>().ok().and_then(|day| {

@@ -76,6 +76,38 @@ fn what_is_published_is_there_and_nothing_else_and_what_is_taken_back_is_gone_bu
 }
 
 #[test]
+fn what_editors_do_not_show_is_in_no_file() {
+    let (city, centre, _folder) = testing::city();
+    for n in 0..12 {
+        let mut message = spoken(&format!("m{n}"));
+        message.campaign_id = Some("secret".into());
+        centre.have().arrived.push(message);
+    }
+    city.follow(true).expect("followed");
+    for n in 0..12 {
+        publish(&city, &format!("m{n}"), "HEMMELIGT");
+    }
+    let everything =
+        |city: &City| -> String { FILES.iter().map(|file| text_of(city, file.name)).collect() };
+    let shown = everything(&city);
+    assert!(
+        shown.contains("HEMMELIGT") && shown.contains("secret,"),
+        "{shown}"
+    );
+    let hides = |db: &booth_database::Transaction<'_>| {
+        let hidden =
+            "INSERT INTO campaign (id, title, summary, is_public) VALUES ('secret', '{}', '{}', 0)";
+        Ok(db.execute(hidden, [])?)
+    };
+    city.store.change_quietly(hides).expect("hidden");
+    let shown = everything(&city);
+    assert!(
+        !shown.contains("HEMMELIGT") && !shown.contains("secret"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_zip_holds_every_file_and_its_heads_are_those_of_the_datapackage() {
     let (city, centre, _folder) = testing::city();
     centre.have().arrived.push(spoken("a"));

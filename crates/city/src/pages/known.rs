@@ -8,12 +8,14 @@ use std::sync::Arc;
 use booth_database::Connection;
 
 use booth_contract::MediaHash;
+use booth_contract::time::rfc3339;
 use booth_host::clock;
 
 use super::texts::{self, Texts};
 use crate::City;
 use crate::centre::{BoothNow, Campaign, Question, Stopped};
 use crate::draw::Shape;
+use crate::store::CityError;
 
 /// A campaign as citizens see it.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct CampaignNow {
     /// What its numbers cannot say.
     pub(crate) limits: Texts,
     pub(crate) phase: Phase,
+    /// Whether no booth collects votes for it any more. What editors call its phase changes nothing at a booth.
+    pub(crate) are_votes_in: bool,
     /// When each phase begins and ends, by the local day.
     pub(crate) phases: Vec<(Phase, String, Option<String>)>,
     /// Replies to single questions, with their day.
@@ -225,6 +229,55 @@ pub(super) fn campaigns(
     Ok((campaigns, hidden))
 }
 
+/// What the public is given nothing of, neither on pages nor as data nor to answer from home: campaigns that editors do not show, and questions
+/// that are stopped.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    hidden: BTreeSet<String>,
+    stopped: Stopped,
+}
+
+impl LeftOut {
+    /// At this moment.
+    pub(crate) fn of(city: &City) -> Result<Self, CityError> {
+        let stopped = city.centre.stopped()?;
+        let hidden = city.store.read(|db| {
+            db.prepare_cached("SELECT id FROM campaign WHERE is_public = 0")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })?;
+        Ok(Self { hidden, stopped })
+    }
+
+    /// Whether this campaign is.
+    pub(crate) fn has_campaign(&self, campaign: &str) -> bool {
+        self.hidden.contains(campaign)
+    }
+
+    /// Whether this question is.
+    pub(crate) fn has(&self, campaign: &str, question: &str) -> bool {
+        self.has_campaign(campaign) || self.stopped.has(campaign, question)
+    }
+}
+
+/// One campaign at this moment, with its phase and nothing else that editors say of it.
+pub(crate) fn at_this_moment(
+    city: &City,
+    db: &Connection,
+    asked: &Campaign,
+) -> booth_database::Result<CampaignNow> {
+    let one = CampaignNow::new(asked.clone(), Texts::new());
+    let mut all = BTreeMap::from([(asked.id.clone(), one)]);
+    read_phases(db, &mut all)?;
+    let now = clock::wall();
+    let local = now.to_zoned_datetime(city.zone.clone()).datetime();
+    let mut one = all
+        .remove(&asked.id)
+        .unwrap_or_else(|| CampaignNow::new(asked.clone(), Texts::new()));
+    one.settle_phase(city, &rfc3339(now), &local.to_string());
+    Ok(one)
+}
+
 /// Takes the stopped questions out of what is shown; answers the prompts that nothing else has.
 pub(super) fn take_out(campaigns: &mut [CampaignNow], stopped: &Stopped) -> BTreeSet<MediaHash> {
     let (mut silent, mut heard) = (BTreeSet::new(), BTreeSet::new());
@@ -389,6 +442,7 @@ impl CampaignNow {
             reply_day: None,
             limits: Texts::new(),
             phase: Phase::Open,
+            are_votes_in: false,
             phases: Vec::new(),
             replies: BTreeMap::new(),
             ideas: Vec::new(),
@@ -412,6 +466,7 @@ impl CampaignNow {
             }
             None => Phase::Open,
         };
+        self.are_votes_in = is_over(&self.asked.until) && !self.is_open();
         for (_, since, until) in &mut self.phases {
             *since = day_of(city, since);
             *until = until.as_deref().map(|until| day_of(city, until));

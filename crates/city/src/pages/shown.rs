@@ -35,7 +35,7 @@ pub(crate) struct Message {
 }
 
 /// What must hold of every message that is shown.
-const SHOWN: &str = "state = 'published' AND kind <> 'choice' AND may_publish <> 'no' AND trim(coalesce(transcript, '')) <> ''";
+pub(crate) const SHOWN: &str = "state = 'published' AND kind <> 'choice' AND may_publish <> 'no' AND trim(coalesce(transcript, '')) <> ''";
 
 const COLUMNS: &str = "id, source, kind, placement, area_id, campaign_id, question_id, day, hour, transcript, transcript_lang, translation,
   translation_lang, with_voice = 1 AND may_publish = 'voice' AND child = 0 AND kind = 'audio', duration_ms, published_at,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{Asked, Frozen, Place, Themed, Thought};
 use crate::City;
 use crate::centre::{Campaign, Source};
+use crate::pages::at_this_moment;
 use crate::pages::texts::{self, Texts};
 use crate::places::areas;
 use crate::sentence;
@@ -275,9 +276,7 @@ impl Gathering<'_> {
         let Some(asked) = self.asked else {
             return Ok(Vec::new());
         };
-        let local = self.now.to_zoned_datetime(self.city.zone.clone());
-        let local = local.strftime("%Y-%m-%dT%H:%M").to_string();
-        let is_over = asked.until.as_ref().is_some_and(|until| *until <= local);
+        let is_over = at_this_moment(self.city, self.db, asked)?.are_votes_in;
         let mut found = Vec::new();
         for question in &asked.questions {
             let mut cast: BTreeMap<Option<u8>, u64> = BTreeMap::new();

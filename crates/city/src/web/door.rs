@@ -22,6 +22,7 @@ use subtle::ConstantTimeEq;
 use super::upload::{self, Upload};
 use super::{Fault, staff};
 use crate::City;
+use crate::desk::note_hearing;
 use crate::people::sessions::{self, Secret};
 use crate::people::{Here, Person, Right, accounts};
 use crate::sentence;
@@ -179,11 +180,12 @@ async fn come_in(
     if let Err(fault) = may {
         return Err(Refused::Person(person, fault));
     }
-    if let Some(clip) = heard_from_the_start(&parts) {
+    if let Some((clip, is_start)) = heard(&parts) {
         let (clip, who) = (clip.to_owned(), person.clone());
-        let noted = door
-            .city
-            .aside(move |city| city.note_look(&who, "listened", &clip));
+        let noted = door.city.aside(move |city| match is_start {
+            true => city.note_look(&who, "listened", &clip),
+            false => note_hearing(city, &who, "listened", &clip),
+        });
         // Nobody hears unseen: what cannot be written down is not played.
         noted.await.map_err(Fault::from)?;
     }
@@ -202,12 +204,14 @@ async fn come_in(
     Ok((Request::from_parts(parts, body), Some(person)))
 }
 
-/// The clip of the hub's own page that is played from its beginning; the further pieces that a player asks for are no new hearing.
-fn heard_from_the_start(parts: &Parts) -> Option<&str> {
+/// The clip of the hub's own page that is played, and whether from its beginning; the further pieces that a player asks for are no new hearing, but
+/// none is heard without one.
+fn heard(parts: &Parts) -> Option<(&str, bool)> {
     let clip = parts.uri.path().strip_prefix("/clips/")?;
+    let clip = clip.strip_suffix(".opus").unwrap_or(clip);
     let range = parts.headers.get(header::RANGE);
     let is_start = range.is_none_or(|range| range.as_bytes().starts_with(b"bytes=0-"));
-    (parts.method == Method::GET && is_start).then(|| clip.strip_suffix(".opus").unwrap_or(clip))
+    (parts.method == Method::GET).then_some((clip, is_start))
 }
 
 /// Who has this secret. The use of the session is written down now and then.

@@ -31,8 +31,10 @@ use crate::web::{get, post};
 /// How often somebody may try to log in.
 #[derive(Debug)]
 pub(crate) struct LoginLimits {
-    /// By the name that was typed: 10 at once, one more a minute.
-    names: Limits<[u8; 32]>,
+    /// By the name that was typed and the visitor: 10 at once, one more a minute.
+    names: Limits<([u8; 32], IpAddr)>,
+    /// By the name alone, for whoever tries it from many places: no visitor uses this up, and keeps somebody out by that.
+    names_from_anywhere: Limits<[u8; 32]>,
     /// By visitor: 20 at once, one more in 30 s.
     visitors: Limits<IpAddr>,
     /// All together: hashing takes a core and 19 MiB.
@@ -43,6 +45,7 @@ impl Default for LoginLimits {
     fn default() -> Self {
         Self {
             names: Limits::new(10, 60_000),
+            names_from_anywhere: Limits::new(100, 20_000),
             visitors: Limits::new(20, 30_000),
             all: Limits::new(40, 200),
         }
@@ -53,13 +56,15 @@ impl LoginLimits {
     fn take(&self, now: Mono, from: IpAddr, name: [u8; 32]) -> bool {
         self.visitors.forget(now);
         self.visitors.take(now, one_visitor(from))
-            && self.names.take(now, name)
+            && self.names.take(now, (name, one_visitor(from)))
+            && self.names_from_anywhere.take(now, name)
             && self.all.take(now, ())
     }
 
     fn give_back(&self, from: IpAddr, name: &[u8; 32]) {
         self.visitors.give_back(&one_visitor(from));
-        self.names.give_back(name);
+        self.names.give_back(&(*name, one_visitor(from)));
+        self.names_from_anywhere.give_back(name);
     }
 }
 

@@ -91,11 +91,11 @@ pub(super) fn sentence_page(
     frame(city, here, person, &title, &[], &body)
 }
 
-/// Where a person begins: the first page that the person may see.
+/// Where a person begins: the first page that the person may see; whoever may see none may still change the password.
 pub(super) fn first_place(person: &Person) -> &'static str {
     let seen = PLACES.into_iter().filter(|(_, page, _)| !page.is_empty());
     let mut seen = seen.filter(|(_, page, right)| is_shown(person, page, *right));
-    seen.next().map_or("login", |(_, page, _)| page)
+    seen.next().map_or("account", |(_, page, _)| page)
 }
 
 fn is_shown(person: &Person, page: &str, right: Right) -> bool {

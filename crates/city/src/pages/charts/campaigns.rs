@@ -142,7 +142,7 @@ pub(super) fn votes(
                 .unwrap_or_default()
         })
         .collect();
-    let is_over = !picture.campaign(campaign)?.is_open();
+    let is_over = picture.campaign(campaign)?.are_votes_in;
     let sums: Vec<u64> = numbers.iter().map(|row| row.iter().sum()).collect();
     let said = small_cells::votes(&sums, is_over);
     let whole: u64 = said.each.iter().sum();
