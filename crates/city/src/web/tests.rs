@@ -83,17 +83,35 @@ async fn a_wrong_name_and_a_wrong_password_are_told_the_same_and_only_so_often()
     assert_eq!(wrong, unknown);
     for (name, host) in [("anna", 1), ("nobody", 2)] {
         let mut told = Vec::new();
-        for n in 0..11 {
-            // Not of one visitor, who has a limit of its own.
-            let from = Peer([192, 0, 2, 10 * host + n % 2].into());
+        for _ in 0..11 {
+            let from = Peer([192, 0, 2, 10 * host].into());
             let mut tried = request("/login", "", Some(&credentials(name, "x", "")));
             tried.extensions_mut().insert(from);
             told.push(ask(&pages, tried).await.0);
         }
         let wrong = |status: &&StatusCode| **status == StatusCode::UNPROCESSABLE_ENTITY;
-        assert_eq!(told.iter().filter(wrong).count(), 9, "{name}: {told:?}");
+        assert_eq!(told.iter().filter(wrong).count(), 10, "{name}: {told:?}");
         assert_eq!(told.last(), Some(&StatusCode::TOO_MANY_REQUESTS));
     }
+}
+
+#[test]
+fn a_visitor_who_guesses_keeps_nobody_else_out_and_a_name_is_not_guessed_at_from_everywhere() {
+    let limits = LoginLimits::default();
+    let visitor = |n: u8| IpAddr::from([192, 0, 2, n]);
+    let name = [7; 32];
+    // One from one place, slowly enough for the limit of all together.
+    let tries = |from: u8, begun_s: u64| {
+        let take = |n| limits.take(Mono(1_000 * (begun_s + n)), visitor(from), name);
+        (0..60).filter(|n| take(*n)).count()
+    };
+    assert!((10..13).contains(&tries(1, 0)));
+    assert!(
+        limits.take(Mono(60_000), visitor(2), name),
+        "whose name it is"
+    );
+    let all: usize = (3..30).map(|from| tries(from, 60)).sum();
+    assert!((80..110).contains(&all), "{all}");
 }
 
 #[tokio::test]
@@ -226,19 +244,29 @@ async fn the_hubs_own_pages_need_a_login_as_soon_as_there_is_an_account() {
             .expect("text")
             .contains("style-src 'self'")
     );
-    // Whoever hears a clip is written down, once for each time that it begins.
-    for range in [None, Some("bytes=0-"), Some("bytes=5000-")] {
-        let mut heard = request("/clips/0190.opus", &cookie, None);
+    // Whoever hears a clip is written down, once for each time that it begins, and whoever hears it without its beginning, too.
+    for (clip, range) in [
+        ("0190", None),
+        ("0190", Some("bytes=0-")),
+        ("0190", Some("bytes=5000-")),
+        ("0191", Some("bytes=1-")),
+        ("0191", Some("bytes=-99999999")),
+    ] {
+        let mut heard = request(&format!("/clips/{clip}.opus"), &cookie, None);
         if let Some(range) = range {
             let range = range.parse().expect("a value");
             heard.headers_mut().insert("range", range);
         }
         assert_eq!(ask(&pages, heard).await.0, StatusCode::OK);
     }
-    let acts = city
-        .store
-        .read(|db| crate::store::acts_before(db, None, "0190", 10));
-    let acts = acts.expect("reads");
+    let acts = |clip: &str| {
+        let acts = city
+            .store
+            .read(|db| crate::store::acts_before(db, None, clip, 10));
+        acts.expect("reads")
+    };
+    assert_eq!(acts("0191").len(), 1);
+    let acts = acts("0190");
     assert_eq!(acts.len(), 2);
     assert!(
         acts.iter()
