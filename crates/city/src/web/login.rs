@@ -53,7 +53,7 @@ impl Default for LoginLimits {
 }
 
 impl LoginLimits {
-    fn take(&self, now: Mono, from: IpAddr, name: [u8; 32]) -> bool {
+    pub(super) fn take(&self, now: Mono, from: IpAddr, name: [u8; 32]) -> bool {
         self.visitors.forget(now);
         self.visitors.take(now, one_visitor(from))
             && self.names.take(now, (name, one_visitor(from)))

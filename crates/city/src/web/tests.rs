@@ -2,11 +2,14 @@
 
 mod in_danish;
 
+use std::net::IpAddr;
+
 use axum::Router;
 use axum::http::StatusCode;
+use booth_contract::time::Mono;
 
 use super::peer::Peer;
-use super::{Need, behind_the_door, for_staff};
+use super::{LoginLimits, Need, behind_the_door, for_staff};
 use crate::City;
 use crate::config::CityConfig;
 use crate::people::accounts::{self, NewAccount};
