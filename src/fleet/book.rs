@@ -414,18 +414,16 @@ impl Book {
         message: &Message,
     ) -> Result<(), String> {
         let name = one_line(alert, 64);
-        let booth = self.of(id)?;
         if message.payload.is_empty() {
-            if booth.alerts.remove(&name).is_some() {
-                self.note(
-                    now,
-                    Some(id.as_str()),
-                    Kind::Alert,
-                    format!("{name} is over"),
-                );
+            // A booth that was forgotten does not come back by it.
+            let booth = self.booths.get_mut(id.as_str());
+            if booth.is_some_and(|booth| booth.alerts.remove(&name).is_some()) {
+                let text = format!("{name} is over");
+                self.note(now, Some(id.as_str()), Kind::Alert, text);
             }
             return Ok(());
         }
+        let booth = self.of(id)?;
         let said: Alert = parsed(&message.payload)?;
         if booth.heard.len() < MOST_ALERTS {
             booth.heard.insert(name.clone());

@@ -195,12 +195,12 @@ fn what_was_cleared_while_there_was_no_connection_is_over_once_the_broker_has_re
     };
     let again = |city: &mut City| {
         city.book.lost(city.now, "the broker is restarted");
-        city.now = city.now + jiff::SignedDuration::from_secs(60);
+        city.now += jiff::SignedDuration::from_secs(60);
         city.book.connected(city.now);
     };
     // A broker that repeats nothing says nothing by that.
     again(&mut city);
-    city.now = city.now + jiff::SignedDuration::from_secs(20);
+    city.now += jiff::SignedDuration::from_secs(20);
     city.book.settle(city.now);
     assert_eq!((alerts(&city, "torvet-2"), alerts(&city, "havn-1")), (2, 1));
     // This one does; meanwhile an alert was cleared, the hub's word has gone, and a booth was forgotten.
@@ -219,7 +219,7 @@ fn what_was_cleared_while_there_was_no_connection_is_over_once_the_broker_has_re
     );
     city.book.settle(city.now);
     assert_eq!(alerts(&city, "torvet-2"), 2, "it may repeat more");
-    city.now = city.now + jiff::SignedDuration::from_secs(20);
+    city.now += jiff::SignedDuration::from_secs(20);
     city.book.settle(city.now);
     assert_eq!((alerts(&city, "torvet-2"), alerts(&city, "havn-1")), (1, 0));
     assert_eq!(city.book.hub, None);

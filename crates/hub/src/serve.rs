@@ -129,7 +129,7 @@ pub async fn serve_witnessed(
     let city = City::open(&config.store.dir, config.city.clone(), centre)?;
     let forgetting = Arc::clone(&city);
     let forgotten = crew::aside("city", move || forgetting.forget_first()).await;
-    if let Ok(Err(error)) = forgotten {
+    if let Err(error) = forgotten? {
         log::warn!(about = "city"; "what citizens took back is withheld from their pages: {error}");
     }
     let monitoring = Monitoring::new(

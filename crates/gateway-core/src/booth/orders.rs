@@ -506,7 +506,7 @@ impl Booth {
         if self.orders.memory.control != self.rules.centre.control {
             // The technician's way out where a wrong time was once believed.
             let memory = &mut self.orders.memory;
-            memory.latest = None;
+            (memory.latest, memory.since) = (None, None);
             memory.control = self.rules.centre.control.clone();
             self.orders.written_latest = None;
             self.remember();

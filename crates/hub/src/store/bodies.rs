@@ -370,14 +370,6 @@ impl Bodies {
         })
     }
 
-    /// Bodies that lie in this folder and nowhere else.
-    pub(super) fn in_folder(clips: &Path) -> Self {
-        Self {
-            clips: clips.to_owned(),
-            bucket: None,
-        }
-    }
-
     /// The folder.
     pub(super) fn clips(&self) -> &Path {
         &self.clips

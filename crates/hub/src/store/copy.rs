@@ -204,7 +204,12 @@ impl StoreCopy {
             at: rfc3339(wall),
             ..verdict
         };
-        let told = self.private.keep_waiting(&Source::Desk, "-", &verdict);
+        // A booth chooses the ids of its withdrawals: what is said of one takes no other verdict's name.
+        let apart = match &verdict.fits_none {
+            Some(name) => format!("none-{}", name.split('.').nth(1).unwrap_or_default()),
+            None => "-".to_owned(),
+        };
+        let told = self.private.keep_waiting(&Source::Desk, &apart, &verdict);
         if let Err(error) = &told {
             log::warn!("the hub cannot be told what is taken back: {error}");
         }

@@ -262,6 +262,9 @@ pub enum StoreError {
         /// What its note says.
         bodies: String,
     },
+    /// A restore was cut off: nothing is noted in it or made anew.
+    #[error("{} holds a backup that was put back in part: run booth-hub restore again", .0.display())]
+    HalfRestored(PathBuf),
     /// Another process has the store.
     #[error("{} is in use by another booth-hub", .0.display())]
     InUse(PathBuf),
@@ -317,6 +320,7 @@ impl StoreError {
             self,
             Self::EmptyBesideClips(_)
                 | Self::OtherClips(_)
+                | Self::HalfRestored(_)
                 | Self::Damaged { .. }
                 | Self::MovedAway { .. }
                 | Self::NotMoved(_)
@@ -465,6 +469,9 @@ impl Store {
     /// See [`StoreError`].
     pub fn open_as(rules: &StoreRules, share: Share) -> Result<Self, StoreError> {
         let dir = &rules.dir;
+        if restore::is_cut_off(dir) {
+            return Err(StoreError::HalfRestored(dir.clone()));
+        }
         let is_new = !dir.exists();
         let clips = dir.join("clips");
         if let Share::Worker(_) = share {
@@ -557,7 +564,7 @@ impl Store {
         store.seen_row = store.newest_row()?;
         store.write_missing_records()?;
         store.go_on_leaving()?;
-        store.private.forget_old_of_none(clock::wall())?;
+        store.private.forget_old_of_none()?;
         // Before anything is served or asked for: what was withdrawn may have come back with a backup.
         store.bury_again()?;
         store.take_old_envelopes_out()?;

@@ -408,23 +408,38 @@ impl Private {
     /// # Errors
     /// Every error of the file system.
     pub(super) fn bring_back_of_none(&self) -> Result<(), StoreError> {
-        for path in files_in(&self.none_dir())? {
-            self.move_to(&path, &self.waiting_dir())?;
+        let (from, to) = (self.none_dir(), self.waiting_dir());
+        let files = files_in(&from)?;
+        if files.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        make_folder(&to)?;
+        for path in files {
+            let to = to.join(path.file_name().unwrap_or_default());
+            fs::rename(&path, &to).map_err(|e| StoreError::file("renaming to", &to, e))?;
+        }
+        fsync(&to)?;
+        fsync(&from)
     }
 
-    /// Forgets those that have fitted no clip for too long.
+    /// Forgets those that have fitted no clip for too long: by the newest of them, so that a clock that is years ahead takes none.
     ///
     /// # Errors
     /// Every error of the file system.
-    pub(super) fn forget_old_of_none(&self, wall: Timestamp) -> Result<(), StoreError> {
-        let oldest = SystemTime::from(wall - remembered());
-        for path in files_in(&self.none_dir())? {
-            let at = fs::metadata(&path).and_then(|file| file.modified());
-            if at.is_ok_and(|at| at < oldest) {
-                wipe(&path)?;
-            }
+    pub(super) fn forget_old_of_none(&self) -> Result<(), StoreError> {
+        let came = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
+        let files = files_in(&self.none_dir())?;
+        let files: Vec<(SystemTime, PathBuf)> = files
+            .into_iter()
+            .filter_map(|path| Some((came(&path)?, path)))
+            .collect();
+        let newest = files.iter().map(|(at, _)| *at).max();
+        let kept = std::time::Duration::try_from(remembered()).unwrap_or_default();
+        let Some(oldest) = newest.and_then(|newest| newest.checked_sub(kept)) else {
+            return Ok(());
+        };
+        for (_, path) in files.iter().filter(|(at, _)| *at < oldest) {
+            wipe(path)?;
         }
         Ok(())
     }
@@ -469,8 +484,8 @@ impl Private {
         newer: Newer,
     ) -> Result<(), StoreError> {
         let mut waiting = Vec::new();
-        // Read before the marks: whatever is worked off meanwhile has its mark by then.
-        for name in OF_WITHDRAWALS {
+        // Read before the marks: whatever is worked off meanwhile has its mark by then. What goes back to wait meanwhile is seen there.
+        for name in OF_WITHDRAWALS.into_iter().chain(["waiting"]) {
             for path in files_in(&self.dir.join(name))? {
                 let there = to.join(name).join(path.file_name().unwrap_or_default());
                 if copier.copy(&path, &there)?.is_some() {

@@ -224,6 +224,11 @@ fn restoring_in(dir: &Path) -> PathBuf {
     dir.join("restoring")
 }
 
+/// Whether a restore into this folder was cut off.
+pub(super) fn is_cut_off(dir: &Path) -> bool {
+    restoring_in(dir).exists() && !database_in(dir).exists()
+}
+
 /// Makes the store's folder, or takes an empty one or one of a restore that was cut off, and locks it.
 fn enter(rules: &StoreRules) -> Result<fs::File, BackupError> {
     let dir = &rules.dir;
@@ -232,8 +237,7 @@ fn enter(rules: &StoreRules) -> Result<fs::File, BackupError> {
     let names: Vec<_> = fs::read_dir(dir)
         .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect())
         .map_err(failed)?;
-    let is_cut_off = restoring_in(dir).exists() && !database_in(dir).exists();
-    if !is_cut_off
+    if !is_cut_off(dir)
         && names
             .iter()
             .any(|name| name != "lock" && name != "lost+found")

@@ -501,6 +501,8 @@ fn a_backup_of_rows_in_postgresql_is_as_of_one_moment_and_is_put_back_into_eithe
         retained: false,
         expiry_s: None,
     };
-    store.handle(wall, Mono(1), &message).expect("an answer");
+    let answer = store.handle(wall, Mono(1), &message).expect("handled");
     store.commit().expect("commits");
+    let status = answer.map(|answer| answer.ack.status);
+    assert_eq!(status, Some(AckStatus::Stored));
 }
