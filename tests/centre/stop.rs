@@ -263,7 +263,8 @@ fn the_command_does_the_same_and_what_the_broker_did_not_take_leaves_when_it_is_
 }
 
 #[test]
-fn what_takes_a_signature_is_refused_with_the_remedy_and_only_operators_have_the_button() {
+fn where_a_stop_takes_a_signature_it_hides_the_question_and_names_the_booth_and_only_operators_have_the_button()
+ {
     let town = Town::open();
     town.home
         .has_person("mona", PASSWORD, &["--role", "moderator"]);
@@ -296,10 +297,26 @@ fn what_takes_a_signature_is_refused_with_the_remedy_and_only_operators_have_the
         .expect("a list")
         .push(second);
     std::fs::write(&register, state.to_string()).expect("written");
-    let refused = town.press(Some("a name")).expect_err("refused");
+    let told = town.press(Some("a name")).expect("stopped");
     assert!(
-        refused.contains("422") && refused.contains("signature"),
-        "{refused}"
+        told.contains("not yet at") && told.contains("campaign publish --to-sign"),
+        "{told}"
     );
+    town.is_hidden();
+    town.says("1 connected");
+}
+
+#[test]
+fn a_question_is_stopped_while_somebody_publishes_or_makes_prompts() {
+    let town = Town::open();
+    // Whoever has the turn may have it for minutes.
+    let turn = town.home.path().join("store/campaigns/publishing");
+    let turn = std::fs::File::create(turn).expect("a file");
+    turn.lock().expect("locked");
+    let (is_done, said) = town.command(&["campaign", "publish"]);
+    assert!(!is_done && said.contains("at work"), "{said}");
+    town.press(Some("a name was said")).expect("stopped");
+    town.is_hidden();
+    town.press(None).expect("given back");
     town.is_shown();
 }

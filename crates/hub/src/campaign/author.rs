@@ -15,7 +15,7 @@ use serde_json::json;
 use super::CampaignError;
 use super::file::{Draft, Saying};
 use super::judge::{self, Judged};
-use super::register::{self, Ready, Register};
+use super::register::{self, Ready};
 use super::verbs::{General, local_now};
 use super::workshop::{Made, Workshop};
 use crate::config::HubConfig;
@@ -133,8 +133,8 @@ pub(super) fn prompts(file: &Path, general: &General) -> Result<(), CampaignErro
         complain!("wrong: {fault}");
     }
     // One command at a time makes prompts, too.
-    let register = Register::open(&hub.store.dir)?;
-    let mut workshop = Workshop::open(register.folder())?;
+    let _turn = register::turn_to_publish(&hub.store.dir)?;
+    let mut workshop = Workshop::open(&register::folder_in(&hub.store.dir))?;
     let (mut told, mut failed) = (Vec::new(), 0);
     for saying in &draft.sayings {
         let known = workshop.made(saying).cloned();

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // waits for booths
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::file::Booths;
 use super::merge::{self, Merged, merged};
 use super::parcel::{Parcel, is_same, parcels, sign, to_sign};
 use super::progress::{Progress, Stand};
-use super::register::{Campaigns, Ready, Register, Sent, State};
+use super::register::{self, Campaigns, Ready, Register, Sent, State};
 use super::signing::{self, Returned};
 use super::stops::{self, Stops};
 use super::verbs::{General, Sending, local_now};
@@ -37,6 +38,8 @@ pub(super) struct Desk {
     pub(super) hub: HubConfig,
     pub(super) register: Register,
     workshop: Workshop,
+    /// One at a time publishes; who stops a question waits for nobody.
+    turn: Option<File>,
 }
 
 impl Desk {
@@ -45,12 +48,23 @@ impl Desk {
     }
 
     pub(super) fn of(hub: HubConfig) -> Result<Self, CampaignError> {
+        let turn = register::turn_to_publish(&hub.store.dir)?;
+        let desk = Self::for_a_stop(hub)?;
+        Ok(Self {
+            turn: Some(turn),
+            ..desk
+        })
+    }
+
+    /// Beside whoever publishes.
+    pub(super) fn for_a_stop(hub: HubConfig) -> Result<Self, CampaignError> {
         let register = Register::open(&hub.store.dir)?;
         let workshop = Workshop::open(register.folder())?;
         Ok(Self {
             hub,
             register,
             workshop,
+            turn: None,
         })
     }
 }
@@ -300,6 +314,7 @@ impl Change {
             hub,
             mut register,
             mut workshop,
+            turn,
         } = desk;
         let now = clock::wall();
         let mut parcels = self.parcels(&hub, &register, sending.force, now)?;
@@ -319,7 +334,9 @@ impl Change {
             return Ok(());
         }
         let login = login::login(&hub)?;
-        let load = self.note(&hub.store.dir, &mut register, &workshop, &parcels, now)?;
+        let load = self.note(&hub.store.dir, &mut register, &workshop, &parcels, &[], now)?;
+        // A question can be stopped while the broker keeps this one waiting.
+        drop(register);
         let topics = Topics::new(hub.mqtt.root.clone());
         let versions = parcels.iter().flat_map(|parcel| {
             parcel
@@ -327,7 +344,8 @@ impl Change {
                 .iter()
                 .map(|booth| (booth.clone(), parcel.version))
         });
-        let mut progress = Progress::new(versions.collect());
+        let versions: BTreeMap<String, u64> = versions.collect();
+        let mut progress = Progress::new(versions.clone());
         let tell = |booth: &BoothId, report: &ConfigReport, progress: &mut Progress| {
             if let Some(line) = progress.heard(booth.as_str(), report)
                 && !general.json
@@ -342,11 +360,20 @@ impl Change {
                 Some(broker::deliver(&login, &topics, &hub.store.dir, &load, &mut heard).await?)
             }
         };
-        for hash in &load.unwanted {
+        let mut register = Register::open(&hub.store.dir)?;
+        let wanted = register.state.wanted_media();
+        for hash in load.unwanted.iter().filter(|hash| !wanted.contains(*hash)) {
             register.state.at_broker.remove(hash);
         }
         for (booth, _) in &load.configurations {
-            register.state.owed.remove(booth.as_str());
+            let noted = register.state.booths.get(booth.as_str());
+            let is_newest =
+                noted.is_none_or(|sent| versions.get(booth.as_str()) == Some(&sent.version));
+            // What was noted meanwhile may have left before this, and leaves once more.
+            match is_newest {
+                true => register.state.owed.remove(booth.as_str()),
+                false => register.state.owed.insert(booth.as_str().to_owned()),
+            };
         }
         register.save()?;
         let stopped = stops::lines(&register.state, None);
@@ -357,6 +384,7 @@ impl Change {
         }
         // Another command may work while this one waits.
         drop(register);
+        drop(turn);
         if !general.json {
             let what = &self.what;
             general.tell(&match load.configurations.len() {
@@ -399,42 +427,42 @@ impl Change {
         tell_end(&self.what, version, &progress, general)
     }
 
-    /// Makes durable what is about to leave, and leaves it to the running hub to send it.
+    /// Makes durable what is about to leave, and leaves it to the running hub to send it. Answers at which booths this needs the city's signature
+    /// first; everywhere else, and for citizens' pages, it is done.
     ///
     /// # Errors
-    /// What needs a signature, or does not fit; then nothing has changed.
-    pub(super) fn leave_to_the_hub(self, desk: Desk) -> Result<(), CampaignError> {
+    /// What does not fit; then nothing has changed.
+    pub(super) fn leave_to_the_hub(self, desk: Desk) -> Result<Vec<String>, CampaignError> {
         let Desk {
             hub,
             mut register,
             workshop,
+            ..
         } = desk;
         let now = clock::wall();
-        let parcels = self.parcels(&hub, &register, false, now)?;
-        let needing = parcels
-            .iter()
-            .find(|parcel| parcel.merged.needs_signature());
-        if let Some(parcel) = needing {
-            return Err(CampaignError::Refused(format!(
-                "what {} asks holds the notice or the emergency prompt, which booths take only with the city's signature. Nothing was changed. \
-                 On the command line it can be signed: booth-hub campaign {} --to-sign FILE (docs/campaigns.md). Without a signature, take the \
-                 campaign with that prompt back: booth-hub campaign withdraw ID",
-                parcel.booths.join(", "),
-                self.what.replace('/', " ")
-            )));
-        }
+        let parcels = self.parcels(&hub, &register, false, now)?.into_iter();
+        let (unsigned, parcels): (Vec<Parcel>, Vec<Parcel>) =
+            parcels.partition(|parcel| parcel.merged.needs_signature());
         fit(&parcels)?;
-        self.note(&hub.store.dir, &mut register, &workshop, &parcels, now)?;
-        Ok(())
+        self.note(
+            &hub.store.dir,
+            &mut register,
+            &workshop,
+            &parcels,
+            &unsigned,
+            now,
+        )?;
+        Ok(unsigned.into_iter().flat_map(|one| one.booths).collect())
     }
 
-    /// Makes durable what is about to leave, and gathers it.
+    /// Makes durable what is about to leave, and gathers it; `unsigned` does not leave.
     fn note(
         &self,
         store: &Path,
         register: &mut Register,
         workshop: &Workshop,
         parcels: &[Parcel],
+        unsigned: &[Parcel],
         now: jiff::Timestamp,
     ) -> Result<Load, CampaignError> {
         let at = rfc3339(now);
@@ -481,7 +509,7 @@ impl Change {
             Some(stops) => {
                 let of_booths = load.configurations.iter().map(|(booth, _)| booth.as_str());
                 register.state.owed.extend(of_booths.map(str::to_owned));
-                register.state.stop(stops, parcels);
+                register.state.stop(stops, parcels.iter().chain(unsigned));
             }
         }
         register.state.at_broker.extend(wanted);

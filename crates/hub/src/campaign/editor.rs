@@ -21,7 +21,7 @@ use super::author;
 use super::change;
 use super::file::Draft;
 use super::judge::{self, Judged};
-use super::register::{self, Ready, Register};
+use super::register::{self, Ready};
 use super::verbs::{General, Listener, Sending, local_now};
 use super::workshop::{self, Workshop};
 use crate::config::HubConfig;
@@ -202,8 +202,8 @@ pub(crate) fn keep_sound(hub: &HubConfig, sound: &[u8]) -> Result<String, Campai
 pub(crate) fn make(hub: &HubConfig, text: &str, tell: Tell<'_>) -> Result<Checked, CampaignError> {
     let (draft, mut judged) = read(hub, text)?;
     // One at a time makes prompts.
-    let register = Register::open(&hub.store.dir)?;
-    let mut workshop = Workshop::open(register.folder())?;
+    let _turn = register::turn_to_publish(&hub.store.dir)?;
+    let mut workshop = Workshop::open(&register::folder_in(&hub.store.dir))?;
     let all = draft.sayings.len();
     for (n, saying) in draft.sayings.iter().enumerate() {
         if workshop.made(saying).is_some() || (saying.text.is_none() && saying.sound.is_none()) {

@@ -173,7 +173,11 @@ impl State {
     }
 
     /// What is stopped from now on; a stop that is new learns with which version it is at each booth.
-    pub(super) fn stop(&mut self, stops: &Stops, parcels: &[Parcel]) {
+    pub(super) fn stop<'p>(
+        &mut self,
+        stops: &Stops,
+        parcels: impl Iterator<Item = &'p Parcel> + Clone,
+    ) {
         let mut stops = stops.clone();
         for (campaign, questions) in &mut stops {
             let before = self.stopped.get(campaign);
@@ -181,7 +185,7 @@ impl State {
                 if before.is_some_and(|before| before.contains_key(question)) {
                     continue;
                 }
-                for parcel in parcels {
+                for parcel in parcels.clone() {
                     let booths = parcel.booths.iter();
                     stop.versions
                         .extend(booths.map(|booth| (booth.clone(), parcel.version)));
@@ -287,6 +291,42 @@ pub(super) fn look(folder: &Path) -> Result<State, CampaignError> {
     }
 }
 
+/// The turn to make prompts, or to publish: one at a time does, and may take minutes over it. Whoever stops a question needs no such turn. Blocks.
+///
+/// # Errors
+/// Somebody else has it for longer than a moment.
+pub(super) fn turn_to_publish(store: &Path) -> Result<File, CampaignError> {
+    in_its_turn(|| lock(&folder_in(store), "publishing"))
+}
+
+/// What is waited for a little, because somebody else has it.
+fn in_its_turn<T>(
+    mut take: impl FnMut() -> Result<Option<T>, CampaignError>,
+) -> Result<T, CampaignError> {
+    let begun = clock::mono();
+    loop {
+        match take()? {
+            Some(taken) => return Ok(taken),
+            None if clock::mono().0.saturating_sub(begun.0) > PATIENCE_MS => {
+                return Err(CampaignError::Told(sentence!("hub-at-work")));
+            }
+            None => std::thread::sleep(LOOK_AGAIN),
+        }
+    }
+}
+
+/// Locks a file of this name in the folder, for as long as the answer lives; `None` while somebody else has it.
+fn lock(folder: &Path, name: &str) -> Result<Option<File>, CampaignError> {
+    plain_file::make_private_folder(folder).map_err(|error| CampaignError::file(folder, error))?;
+    let path = folder.join(name);
+    let lock = File::create(&path).map_err(|error| CampaignError::file(&path, error))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(lock)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(why) => Err(CampaignError::file(&path, why.into())),
+    }
+}
+
 /// The state, for the one who changes it.
 #[derive(Debug)]
 pub(super) struct Register {
@@ -302,16 +342,7 @@ impl Register {
     /// # Errors
     /// Another command is at work for longer than that; a state that cannot be read.
     pub(super) fn open(store: &Path) -> Result<Self, CampaignError> {
-        let begun = clock::mono();
-        loop {
-            match Self::open_if_free(store)? {
-                Some(register) => return Ok(register),
-                None if clock::mono().0.saturating_sub(begun.0) > PATIENCE_MS => {
-                    return Err(CampaignError::Told(sentence!("hub-at-work")));
-                }
-                None => std::thread::sleep(LOOK_AGAIN),
-            }
-        }
+        in_its_turn(|| Self::open_if_free(store))
     }
 
     /// Opens the state of this store's campaigns; `None` while somebody else has it.
@@ -320,15 +351,9 @@ impl Register {
     /// A state that cannot be read.
     pub(super) fn open_if_free(store: &Path) -> Result<Option<Self>, CampaignError> {
         let folder = folder_in(store);
-        plain_file::make_private_folder(&folder)
-            .map_err(|error| CampaignError::file(&folder, error))?;
-        let path = folder.join("lock");
-        let lock = File::create(&path).map_err(|error| CampaignError::file(&path, error))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-            Err(why) => return Err(CampaignError::file(&path, why.into())),
-        }
+        let Some(lock) = lock(&folder, "lock")? else {
+            return Ok(None);
+        };
         let state = look(&folder)?;
         Ok(Some(Self {
             folder,

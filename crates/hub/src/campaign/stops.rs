@@ -178,12 +178,12 @@ fn is_asked(
 }
 
 /// Stops a question, or gives it back, at a hub that runs: it is durable and hidden when this returns, and the hub sends it to the booths
-/// within seconds. Blocks.
+/// within seconds. Answers at which booths it is in force only once it was signed. Blocks.
 ///
 /// # Errors
 /// A sentence that says why not; then nothing has changed.
-pub(crate) fn press(hub: &HubConfig, wish: Wish<'_>) -> Result<(), CampaignError> {
-    let desk = Desk::of(hub.clone())?;
+pub(crate) fn press(hub: &HubConfig, wish: Wish<'_>) -> Result<Vec<String>, CampaignError> {
+    let desk = Desk::for_a_stop(hub.clone())?;
     let change = wish.change(&desk.register.state)?;
     change.leave_to_the_hub(desk)
 }

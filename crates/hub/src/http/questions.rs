@@ -98,7 +98,7 @@ pub(super) async fn press(
     uri: Uri,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let Some(asked) = one(store, hub.clone(), &fields).await else {
+    let Some(asked) = one(store.clone(), hub.clone(), &fields).await else {
         return missing(&uri, "There is no such question.");
     };
     let Some(Extension(hub)) = hub else {
@@ -111,6 +111,7 @@ pub(super) async fn press(
         _ => return missing(&uri, "There is nothing like that to be done."),
     };
     let (token, own) = (asking(&person), asked.clone());
+    let again = (store.clone(), Some(Extension(hub.clone())));
     let pressed = crew::aside("questions", move || {
         let wish = Wish {
             campaign: &own.campaign,
@@ -118,7 +119,7 @@ pub(super) async fn press(
             by: &person.shown_name,
             why: why.as_deref(),
         };
-        stops::press(&hub, wish)?;
+        let unsigned = stops::press(&hub, wish)?;
         if let Err(error) = city.note_stop(&person, wish.act()) {
             log::error!(
                 "{}/{}: the log of acts does not say what was done: {error}",
@@ -126,10 +127,22 @@ pub(super) async fn press(
                 wish.question
             );
         }
-        Ok::<_, crate::campaign::CampaignError>(())
+        Ok::<_, crate::campaign::CampaignError>(unsigned)
     });
     match pressed.await {
-        Ok(Ok(())) => Redirect::to("../questions?done").into_response(),
+        Ok(Ok(unsigned)) if unsigned.is_empty() => {
+            Redirect::to("../questions?done").into_response()
+        }
+        Ok(Ok(unsigned)) => {
+            let (store, hub) = again;
+            let now = one(store, hub, &fields).await.unwrap_or(asked);
+            let why = format!(
+                "It is done, but not yet at {}: what is asked there holds the notice or the emergency prompt, which booths take only with the \
+                 city's signature. Have it signed, and publish again: booth-hub campaign publish --to-sign FILE (docs/campaigns.md).",
+                unsigned.join(", ")
+            );
+            shown(StatusCode::OK, change_refused(&head, &now, &token, &why))
+        }
         Ok(Err(why)) => shown(
             StatusCode::UNPROCESSABLE_ENTITY,
             change_refused(&head, &asked, &token, &why.to_string()),
