@@ -303,7 +303,6 @@ fn where_a_stop_takes_a_signature_it_hides_the_question_and_names_the_booth_and_
         "{told}"
     );
     town.is_hidden();
-    town.says("1 connected");
 }
 
 #[test]
