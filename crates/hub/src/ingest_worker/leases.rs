@@ -1,8 +1,8 @@
 //! Which booths a worker takes in, by leases in PostgreSQL.
 //!
 //! Owns: the tables `ingest.worker` and `ingest.lease`, how booths are shared out among the workers that live, and that a worker whose life has
-//! run out knows it by its own monotonic clock. All times there are PostgreSQL's: a worker whose clock is wrong has what it should have. A worker
-//! without the broker has no booths, and one beside which the hub has been brought up to date, or has other keys, ends. Never does: guard a clip.
+//! run out knows it by its own monotonic clock. All times there are PostgreSQL's. A worker whose clock is another one than PostgreSQL's has no booths,
+//! because it would date what it takes in; one without the broker has none, either; and one beside which the hub has been brought up to date, or has other keys, ends. Never does: guard a clip.
 //! Two workers that take in one booth for a moment store each message once, because the second one finds it in the store.
 
 use std::collections::BTreeSet;
@@ -28,6 +28,8 @@ const LASTS_S: u64 = if cfg!(test) { 3_600 } else { 6 };
 const BEAT: Duration = Duration::from_millis(1_500);
 /// A worker gives up its leases so long before PostgreSQL does.
 const MARGIN: Duration = Duration::from_secs(1);
+/// A worker whose clock is further off than this from PostgreSQL's takes nothing in, ms: that a booth's time is a day ahead is judged by it.
+const CLOCK_OFF_MS: u64 = 120_000;
 /// How often a beat is tried that another worker's crosses (SQLSTATE [`DEADLOCK`]).
 const TRIES: u32 = 5;
 const DEADLOCK: &str = "40P01";
@@ -160,6 +162,11 @@ enum KeepError {
         "the hub that serves has been brought up to date, or opens receipts with other keys: this worker ends, so that it begins anew as that hub is"
     )]
     Changed,
+    /// The time of what it takes in would be wrong.
+    #[error(
+        "its clock is {0} s off from PostgreSQL's (ahead, where that is no negative number): see whether both machines keep their time (timedatectl)"
+    )]
+    Clock(i64),
 }
 
 impl From<booth_database::Error> for KeepError {
@@ -193,6 +200,12 @@ impl Keeping {
         if *self.goes_by.get_or_insert_with(|| now.clone()) != now {
             return Err(KeepError::Changed);
         }
+        let theirs = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let theirs = db.query_row(theirs, [], |row| row.get(0))?;
+        if let Some(off_s) = off_s(clock::wall().as_millisecond(), theirs) {
+            self.leave(worker)?;
+            return Err(KeepError::Clock(off_s));
+        }
         if !is_online {
             self.leave(worker)?;
             return Ok(BTreeSet::new());
@@ -208,6 +221,12 @@ impl Keeping {
         self.has_any = false;
         Ok(())
     }
+}
+
+/// By how many seconds a clock is ahead of another one, where that is too much; both in ms since 1970.
+fn off_s(own: i64, theirs: i64) -> Option<i64> {
+    let off = own.saturating_sub(theirs);
+    (off.unsigned_abs() > CLOCK_OFF_MS).then_some(off / 1_000)
 }
 
 /// The version of the tables, and the keys with which receipts are opened and hashed.

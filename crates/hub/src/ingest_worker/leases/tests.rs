@@ -224,3 +224,13 @@ fn a_keeper_gives_its_booths_back_when_it_ends_and_goes_on_when_the_database_is_
         .psql("city", "SELECT count(*) FROM ingest.lease");
     assert_eq!(left.expect("asked").trim(), "0");
 }
+
+#[test]
+fn a_clock_that_would_date_messages_wrongly_is_off_and_one_that_is_a_minute_off_is_not() {
+    let now = 1_795_975_200_000;
+    assert_eq!(off_s(now, now + 60_000), None);
+    assert_eq!(off_s(now, now - 110_000), None);
+    assert_eq!(off_s(now - 2 * 86_400_000, now), Some(-172_800));
+    assert_eq!(off_s(now + 130_000, now), Some(130));
+    assert_eq!(off_s(i64::MIN, i64::MAX), Some(i64::MIN / 1_000));
+}
