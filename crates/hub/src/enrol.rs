@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use booth_contract::{BoothId, BrokerUrl, Presence};
+use booth_contract::{BoothId, BrokerUrl, CardId, Presence};
 use booth_host::config_file::Faults;
 use booth_host::plain_file::make_private;
 use booth_host::{clock, say};
@@ -105,11 +105,11 @@ pub struct Wanted {
     pub output: PathBuf,
 }
 
-/// Makes the files, tells the broker, and says what is to be known.
+/// Makes the files, tells the broker, and says what is to be known. Answers which card the booth has had so far.
 ///
 /// # Errors
 /// See [`EnrolError`]; what was made stays.
-pub fn enrol(config: &HubConfig, wanted: &Wanted) -> Result<(), EnrolError> {
+pub fn enrol(config: &HubConfig, wanted: &Wanted) -> Result<Option<CardId>, EnrolError> {
     let now = clock::wall();
     for (what, text) in [("--name", &wanted.name), ("--place", &wanted.place)] {
         if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
@@ -124,8 +124,9 @@ pub fn enrol(config: &HubConfig, wanted: &Wanted) -> Result<(), EnrolError> {
             wanted.booth
         )));
     }
-    if let Some(before) = seen(config, &wanted.booth)? {
-        tell_before(&before);
+    let before = seen(config, &wanted.booth)?;
+    if let Some(before) = &before {
+        tell_before(before);
     }
     let recipients = recipients(config)?;
     let ca = match config
@@ -194,19 +195,25 @@ pub fn enrol(config: &HubConfig, wanted: &Wanted) -> Result<(), EnrolError> {
             expected(wanted)
         );
     }
-    Ok(())
+    Ok(before.and_then(|before| before.card_id))
 }
 
-/// Waits until a citizen can speak at the booth, and says how far it is.
+/// Waits until a citizen can speak at the booth, with another card than the one `before`, and says how far it is.
 ///
 /// # Errors
 /// A store that does not open, or a booth that has not come in this time.
-pub fn follow(config: &HubConfig, booth: &BoothId, patience: Duration) -> Result<(), EnrolError> {
+pub fn follow(
+    config: &HubConfig,
+    booth: &BoothId,
+    before: Option<&CardId>,
+    patience: Duration,
+) -> Result<(), EnrolError> {
     let began = clock::mono();
     let wall = clock::wall();
     let mut told = "";
     loop {
-        let step = seen(config, booth)?.map_or("it has not been heard", |view| step(&view, wall));
+        let view = seen(config, booth)?;
+        let step = view.map_or("it has not been heard", |view| step(&view, before, wall));
         if step != told {
             say!("{booth}: {step}");
             told = step;
@@ -226,8 +233,12 @@ pub fn follow(config: &HubConfig, booth: &BoothId, patience: Duration) -> Result
 
 const READY: &str = "ready: a citizen can speak";
 
-/// How far a booth is; what it said before this began says nothing.
-fn step(view: &BoothView, since: Timestamp) -> &'static str {
+/// How far a booth is; what it said before this began says nothing, and neither does what the card of before still says: a new password ends no
+/// connection that stands.
+fn step(view: &BoothView, before: Option<&CardId>, since: Timestamp) -> &'static str {
+    if before.is_some() && view.card_id.as_ref() == before {
+        return "the card of before is still in it";
+    }
     let age = view.health_age_s.and_then(|age| i64::try_from(age).ok());
     let is_new = age.is_some_and(|age| clock::wall().as_second() - age >= since.as_second());
     match (view.presence, is_new, view.ready) {
@@ -492,6 +503,22 @@ h1{font-size:15pt;margin:0}p{margin:.15cm 0}.id{font:bold 12pt monospace}.small{
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_booth_is_ready_with_its_new_card_and_not_with_the_one_that_still_speaks() {
+        let since = clock::wall();
+        let mut view = BoothView::never_heard("torvet-2");
+        view.heard = true;
+        view.presence = Some(Presence::Online);
+        view.ready = Some(true);
+        view.health_age_s = Some(0);
+        view.card_id = Some("old".into());
+        assert_eq!(step(&view, None, since), READY);
+        let before = CardId::from("old");
+        assert_ne!(step(&view, Some(&before), since), READY);
+        view.card_id = Some("new".into());
+        assert_eq!(step(&view, Some(&before), since), READY);
+    }
     use std::os::unix::fs::PermissionsExt;
 
     fn scene() -> (tempfile::TempDir, HubConfig, Wanted) {

@@ -294,12 +294,13 @@ fn run(command: Command) -> Result<(), Failure> {
                 place,
                 output,
             };
-            enrol::enrol(&config, &wanted)?;
+            let before = enrol::enrol(&config, &wanted)?;
             match wait {
                 0 => Ok(()),
                 minutes => Ok(enrol::follow(
                     &config,
                     &wanted.booth,
+                    before.as_ref(),
                     Duration::from_secs(minutes.saturating_mul(60)),
                 )?),
             }

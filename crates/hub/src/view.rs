@@ -294,6 +294,8 @@ pub struct BoothView {
     pub spool_clips: Option<u64>,
     /// Raised alerts, worst first.
     pub alerts: Vec<AlertView>,
+    /// From its birth: the card that is in it.
+    pub card_id: Option<CardId>,
     /// From its birth.
     pub sw_version: Option<String>,
     /// When the hub last stored a clip spoken there, RFC 3339 UTC.
@@ -328,6 +330,7 @@ impl BoothView {
             oldest_unsent_s: None,
             spool_clips: None,
             alerts: Vec::new(),
+            card_id: None,
             sw_version: None,
             last_clip_at: None,
             sealed: None,

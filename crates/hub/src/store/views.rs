@@ -427,6 +427,7 @@ impl StoreViews {
             oldest_unsent_s: count("oldest_unsent_s"),
             spool_clips: count("spool_clips"),
             alerts,
+            card_id: birth.as_ref().map(|birth| birth.card_id.clone()),
             sw_version: birth
                 .as_ref()
                 .map(|birth| shortened(&birth.sw_version))
