@@ -503,6 +503,7 @@ h1{font-size:15pt;margin:0}p{margin:.15cm 0}.id{font:bold 12pt monospace}.small{
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_booth_is_ready_with_its_new_card_and_not_with_the_one_that_still_speaks() {
@@ -519,7 +520,6 @@ mod tests {
         view.card_id = Some("new".into());
         assert_eq!(step(&view, Some(&before), since), READY);
     }
-    use std::os::unix::fs::PermissionsExt;
 
     fn scene() -> (tempfile::TempDir, HubConfig, Wanted) {
         let folder = tempfile::tempdir().expect("a folder");
