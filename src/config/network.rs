@@ -318,9 +318,9 @@ mod tests {
             ("Danmark", "two letters"),
             ("", "two letters"),
         ] {
-            let network = Network {
+            let network = super::Network {
                 country: Some(country.into()),
-                ..Network::default()
+                ..super::Network::default()
             };
             assert_eq!(network.known_country(), None, "{country:?}");
             let told = network.wrong_country().expect("a warning").to_string();

@@ -330,6 +330,9 @@ impl World {
                     self.say(|| format!("the manifest of {clip_id} cannot be fixed now: {done:?}"));
                 }
             }
+            KeeperEvent::FoundWithdrawals(found) => {
+                self.say(|| format!("{} withdrawals are read after all", found.len()));
+            }
             KeeperEvent::Withdrawn(result) => self.say(|| format!("a withdrawal: {result:?}")),
             KeeperEvent::Quarantined(clip_id, note) => {
                 self.say(|| format!("{clip_id} is in quarantine: {note:?}"));
