@@ -488,7 +488,7 @@ impl Private {
         for name in OF_WITHDRAWALS.into_iter().chain(["waiting"]) {
             for path in files_in(&self.dir.join(name))? {
                 let there = to.join(name).join(path.file_name().unwrap_or_default());
-                if copier.copy(&path, &there)?.is_some() {
+                if !waiting.contains(&there) && copier.copy(&path, &there)?.is_some() {
                     waiting.push(there);
                 }
             }
