@@ -185,7 +185,7 @@ fn one_at_a_time_changes_what_is_published_and_the_other_is_told() {
         .store
         .dir
         .join("campaigns");
-    let busy = std::fs::File::create(folder.join("lock")).expect("the lock");
+    let busy = std::fs::File::create(folder.join("publishing")).expect("the lock");
     rustix::fs::flock(&busy, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("free");
     let refused = centre.make_prompts(&toml, &|_: &str| {});
     assert!(
