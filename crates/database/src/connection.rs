@@ -269,26 +269,16 @@ impl Connection {
         }
     }
 
-    /// A transaction that reads first, and writes if it comes to that.
+    /// A transaction that writes, and takes the lock for it at once: one that reads first is refused, however long it would wait, if another process has
+    /// written meanwhile.
     ///
     /// # Errors
     /// The database's.
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        Transaction::begin(self, TransactionBehavior::Deferred)
+        Transaction::begin(self, TransactionBehavior::Immediate)
     }
 
-    /// A transaction.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn transaction_with_behavior(
-        &mut self,
-        behavior: TransactionBehavior,
-    ) -> Result<Transaction<'_>> {
-        Transaction::begin(self, behavior)
-    }
-
-    /// The same as [`Self::transaction`] where the connection is shared. It fails inside of another transaction.
+    /// A transaction that reads, at one moment, on a connection that is shared. It fails inside of another transaction.
     ///
     /// # Errors
     /// The database's.

@@ -64,6 +64,18 @@ impl Elsewhere {
         Ok(address.with_password(&password))
     }
 
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// Those of [`Self::address`], and a server that does not answer, or refuses.
+    pub fn open(&self, namespace: &'static str, role: Role) -> Result<Connection, ElsewhereError> {
+        Ok(Connection::open_postgres(
+            &self.address()?,
+            namespace,
+            role,
+        )?)
+    }
+
     /// Leaves the note in a folder, durably.
     ///
     /// # Errors
@@ -105,11 +117,8 @@ pub fn connect(
     namespace: &'static str,
     role: Role,
 ) -> Result<Option<Connection>, ElsewhereError> {
-    let Some(elsewhere) = of(dir)? else {
-        return Ok(None);
-    };
-    let address = elsewhere.address()?;
-    Ok(Some(Connection::open_postgres(&address, namespace, role)?))
+    let noted = of(dir)?;
+    noted.map(|noted| noted.open(namespace, role)).transpose()
 }
 
 #[cfg(test)]

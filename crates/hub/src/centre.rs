@@ -213,6 +213,14 @@ fn placed_from(booth: String, heard: &str, payload: &str) -> Option<Placed> {
 }
 
 impl HubCentre {
+    /// The highest number in a column; 0 for a table without rows.
+    fn highest(&self, column: &str, table: &str) -> Result<i64, CentreError> {
+        self.db()
+            .prepare_cached(&format!("SELECT coalesce(max({column}), 0) FROM {table}"))
+            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
+            .map_err(failed)
+    }
+
     /// Why a clip has no file that can be opened here.
     fn why_not(&self, id: &ClipId) -> Result<CentreError, CentreError> {
         let is_here: bool = self
@@ -307,10 +315,7 @@ impl Centre for HubCentre {
     }
 
     fn newest(&self) -> Result<i64, CentreError> {
-        self.db()
-            .prepare_cached("SELECT coalesce(max(rowid), 0) FROM kept")
-            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
-            .map_err(failed)
+        self.highest("rowid", "kept")
     }
 
     fn number(&self) -> Result<u64, CentreError> {
@@ -359,10 +364,7 @@ impl Centre for HubCentre {
     }
 
     fn newest_gone(&self) -> Result<i64, CentreError> {
-        self.db()
-            .prepare_cached("SELECT coalesce(max(rowid), 0) FROM withdrawn")
-            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
-            .map_err(failed)
+        self.highest("rowid", "withdrawn")
     }
 
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {
@@ -541,10 +543,7 @@ impl Centre for HubCentre {
     }
 
     fn newest_word(&self) -> Result<i64, CentreError> {
-        self.db()
-            .prepare_cached("SELECT coalesce(max(seq), 0) FROM event")
-            .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
-            .map_err(failed)
+        self.highest("seq", "event")
     }
 
     fn campaign_file(&self, id: &str) -> Result<String, CentreError> {

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use booth_contract::{BoothId, Health};
-use booth_database::{Connection, OptionalExtension, TransactionBehavior, params};
+use booth_database::{Connection, OptionalExtension, params};
 use booth_host::{clock, crew};
 use jiff::Timestamp;
 
@@ -28,8 +28,6 @@ use self::tables::Tables;
 
 /// Notes that may wait: those of ten thousand booths for some 24 s.
 const MOST_WAITING: usize = 4_096;
-/// The lock of a transaction that reads first: one that asks for it when it writes is refused at once if another command has written meanwhile.
-const AT_ONCE: TransactionBehavior = TransactionBehavior::Immediate;
 /// Most notes that share a commit.
 const MOST_IN_BATCH: usize = 1_024;
 /// How often the thread looks at the time while nothing comes.
@@ -168,7 +166,7 @@ impl Writer {
 
     /// Keeps these notes, all or none.
     fn keep(&mut self, batch: &[Note]) -> booth_database::Result<()> {
-        let transaction = self.db.transaction_with_behavior(AT_ONCE)?;
+        let transaction = self.db.transaction()?;
         for note in batch {
             let number = match self.booths.get(&note.booth) {
                 // After a clock that was set back it begins anew.
@@ -202,7 +200,7 @@ impl Writer {
             self.summed_until = Some(over);
             return Ok(());
         }
-        let transaction = self.db.transaction_with_behavior(AT_ONCE)?;
+        let transaction = self.db.transaction()?;
         for (number, until) in due {
             let from = until.clamp(over - SAID_KEPT_S, over);
             self.tables.sum_up(&transaction, number, from, over)?;
@@ -223,7 +221,7 @@ impl Writer {
     }
 
     fn forget(&mut self, booth: &BoothId) -> booth_database::Result<()> {
-        let transaction = self.db.transaction_with_behavior(AT_ONCE)?;
+        let transaction = self.db.transaction()?;
         let number: Option<i64> = transaction
             .query_row(
                 "SELECT number FROM booth WHERE booth_id = ?1",

@@ -115,77 +115,67 @@ pub(super) fn read(folders: &Folders, report: &mut OpenReport) -> Withdrawals {
 impl Withdrawals {
     /// Reads those that are not known. What is none goes to `aside/`, and what was never acknowledged is removed.
     fn read(&mut self, folders: &Folders, set_aside: &mut Vec<(String, String)>, is_first: bool) {
-        let found = read_but(folders, &self.known, set_aside, is_first);
-        self.known.extend(found.known);
-        (self.unread, self.is_unlisted) = (found.unread, found.is_unlisted);
-    }
-}
-
-fn read_but(
-    folders: &Folders,
-    known: &BTreeMap<Uuid, KeptWithdrawal>,
-    set_aside: &mut Vec<(String, String)>,
-    is_first: bool,
-) -> Withdrawals {
-    let mut found = Withdrawals::default();
-    let folder = &folders.withdrawals;
-    let disk = folders.disk.as_ref();
-    let listed = match disk.list(folder) {
-        Ok(listed) => listed,
-        Err(error) => {
-            found.is_unlisted = error.kind() != io::ErrorKind::NotFound;
-            if found.is_unlisted && is_first {
-                log::error!("withdrawals cannot be listed now, and are read later: {error}");
-            }
-            return found;
-        }
-    };
-    // A process that was killed may not have synced a name.
-    if !listed.is_empty()
-        && let Err(error) = disk.sync_folder(folder)
-    {
-        log::debug!("syncing {}: {error}", folder.display());
-    }
-    let mut strange = Vec::new();
-    for file in listed {
-        let path = folder.join(&file.name);
-        if file.name.ends_with(".tmp") && !file.is_folder {
-            if let Err(error) = disk.unlink(&path) {
-                log::debug!("removing {}: {error}", path.display());
-            }
-            continue;
-        }
-        let Some(id) = id_of(&file.name).filter(|_| !file.is_folder) else {
-            strange.push((path, "it is no withdrawal".to_owned()));
-            continue;
-        };
-        if known.contains_key(&id) {
-            continue;
-        }
-        match read_whole(disk, &path, LONGEST_FILE) {
-            Ok(text) => match of_file(&text, id) {
-                Ok((_, withdrawal)) => {
-                    found.known.insert(id, KeptWithdrawal::of(&withdrawal));
-                }
-                Err(why) => strange.push((path, why.to_string())),
-            },
-            Err(error) if is_verdict(&error) => strange.push((path, error.to_string())),
+        (self.unread, self.is_unlisted) = (0, false);
+        let folder = &folders.withdrawals;
+        let disk = folders.disk.as_ref();
+        let listed = match disk.list(folder) {
+            Ok(listed) => listed,
             Err(error) => {
-                if is_first {
-                    log::error!("withdrawal {id} cannot be read now, and is read later: {error}");
+                self.is_unlisted = error.kind() != io::ErrorKind::NotFound;
+                if self.is_unlisted && is_first {
+                    log::error!("withdrawals cannot be listed now, and are read later: {error}");
                 }
-                found.unread += 1;
+                return;
+            }
+        };
+        // A process that was killed may not have synced a name.
+        if !listed.is_empty()
+            && let Err(error) = disk.sync_folder(folder)
+        {
+            log::debug!("syncing {}: {error}", folder.display());
+        }
+        let mut strange = Vec::new();
+        for file in listed {
+            let path = folder.join(&file.name);
+            if file.name.ends_with(".tmp") && !file.is_folder {
+                if let Err(error) = disk.unlink(&path) {
+                    log::debug!("removing {}: {error}", path.display());
+                }
+                continue;
+            }
+            let Some(id) = id_of(&file.name).filter(|_| !file.is_folder) else {
+                strange.push((path, "it is no withdrawal".to_owned()));
+                continue;
+            };
+            if self.known.contains_key(&id) {
+                continue;
+            }
+            match read_whole(disk, &path, LONGEST_FILE) {
+                Ok(text) => match of_file(&text, id) {
+                    Ok((_, withdrawal)) => {
+                        self.known.insert(id, KeptWithdrawal::of(&withdrawal));
+                    }
+                    Err(why) => strange.push((path, why.to_string())),
+                },
+                Err(error) if is_verdict(&error) => strange.push((path, error.to_string())),
+                Err(error) => {
+                    if is_first {
+                        log::error!(
+                            "withdrawal {id} cannot be read now, and is read later: {error}"
+                        );
+                    }
+                    self.unread += 1;
+                }
+            }
+        }
+        let paths: Vec<_> = strange.iter().map(|(path, _)| path.clone()).collect();
+        for ((path, why), moved) in strange.into_iter().zip(folders.set_all_aside(&paths)) {
+            match moved {
+                Ok(name) => set_aside.push((name, why)),
+                Err(error) => log::error!("{} cannot be set aside: {error}", path.display()),
             }
         }
     }
-    let paths: Vec<_> = strange.iter().map(|(path, _)| path.clone()).collect();
-    for ((path, why), moved) in strange.into_iter().zip(folders.set_all_aside(&paths)) {
-        match moved {
-            Ok(name) => set_aside.push((name, why)),
-            Err(error) => log::error!("{} cannot be set aside: {error}", path.display()),
-        }
-    }
-    found
 }
 
 impl Spool {

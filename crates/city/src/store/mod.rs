@@ -226,8 +226,7 @@ impl Store {
     ) -> Result<T, CityError> {
         let mut writer = locked(&self.writer);
         let Writer { db, files } = &mut *writer;
-        let transaction =
-            db.transaction_with_behavior(booth_database::TransactionBehavior::Immediate)?;
+        let transaction = db.transaction()?;
         let done = change(&transaction)?;
         files.look().map_err(CityError::Replaced)?;
         transaction.commit()?;

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use booth_database::{Connection, TransactionBehavior};
+use booth_database::Connection;
 
 use super::CityError;
 
@@ -298,7 +298,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, CityError> {
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     if version_of(&connection)? < VERSION {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction()?;
         // Another process may have brought it up to date meanwhile.
         let version = version_of(&transaction)?;
         let steps = [TABLES].into_iter().chain(STEPS);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use booth_contract::Health;
 use booth_database::types::Value;
-use booth_database::{Connection, TransactionBehavior, params_from_iter};
+use booth_database::{Connection, params_from_iter};
 
 /// How long a statement waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,8 +90,7 @@ pub(super) fn open(file: &Path) -> booth_database::Result<Connection> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A power cut may take the last commits, and leaves the database whole.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    // One that reads first and then wants to write is refused at once where another program writes meanwhile: `booth-hub forget`, or the hub.
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = db.transaction()?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS booth (
            number INTEGER PRIMARY KEY, booth_id TEXT NOT NULL UNIQUE, summed_until INTEGER NOT NULL

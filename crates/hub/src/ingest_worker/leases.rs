@@ -2,8 +2,9 @@
 //!
 //! Owns: the tables `ingest.worker` and `ingest.lease`, how booths are shared out among the workers that live, and that a worker whose life has
 //! run out knows it by its own monotonic clock. All times there are PostgreSQL's. A worker whose clock is another one than PostgreSQL's has no booths,
-//! because it would date what it takes in; one without the broker has none, either; and one beside which the hub has been brought up to date, or has other keys, ends. Never does: guard a clip.
-//! Two workers that take in one booth for a moment store each message once, because the second one finds it in the store.
+//! because it would date what it takes in; one without the broker has none, either; and one beside which the hub has been brought up to date, or has
+//! other keys, ends. Never does: guard a clip. Two workers that take in one booth for a moment store each message once, because the second one finds
+//! it in the store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

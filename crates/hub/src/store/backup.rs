@@ -378,14 +378,7 @@ impl Layout {
 /// The rows, wherever they are.
 fn open_rows(rules: &StoreRules) -> Result<Connection, StoreError> {
     match &rules.database {
-        Some(there) => {
-            let address = there.address()?;
-            Ok(Connection::open_postgres(
-                &address,
-                elsewhere::NAMESPACE,
-                Role::Reader,
-            )?)
-        }
+        Some(there) => Ok(there.open(elsewhere::NAMESPACE, Role::Reader)?),
         None => schema::open_for_reading(&database_in(&rules.dir)),
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use booth_database::elsewhere::{Elsewhere, ElsewhereError, of};
 use booth_database::postgres::Role;
-use booth_database::{Connection, shape};
+use booth_database::shape;
 
 use super::{StoreError, database_in};
 
@@ -82,7 +82,7 @@ pub(super) fn refuse(dir: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Occupied`], and a server that does not answer, or refuses.
 pub(super) fn has_room(dir: &Path, there: &Elsewhere) -> Result<(), StoreError> {
-    let db = Connection::open_postgres(&there.address()?, NAMESPACE, Role::Reader)?;
+    let db = there.open(NAMESPACE, Role::Reader)?;
     match shape::version_of(&db)? {
         None => Ok(()),
         Some(_) => Err(StoreError::Occupied {

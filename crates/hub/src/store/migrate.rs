@@ -59,7 +59,7 @@ pub fn migrate(dir: &Path, to: &Elsewhere, mut progress: Progress) -> Result<Mig
     let sqlite = schema::open(&file)?;
     identity::belong_together(&sqlite, &file, &dir.join("clips"))
         .map_err(|error| error.of_database(&file))?;
-    let postgres = Connection::open_postgres(&to.address()?, NAMESPACE, Role::Writer)?;
+    let postgres = to.open(NAMESPACE, Role::Writer)?;
     if !postgres.hold("store")? {
         return Err(StoreError::InUse(PathBuf::from(&to.database)));
     }
