@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// The unit that waits for the request.
 const UNIT: &str = "booth-restart.path";
-/// Where the service manager looks for units.
-const UNITS: [&str; 3] = [
-    "/etc/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
+/// Where the service manager looks for units that are enabled: one that is only installed waits for nothing.
+const ENABLED: [&str; 2] = [
+    "/etc/systemd/system/multi-user.target.wants",
+    "/usr/lib/systemd/system/multi-user.target.wants",
 ];
 /// The request, in `RuntimeDirectory=` of booth-gateway.service.
 const REQUEST: &str = "/run/booth-gateway/restart";
@@ -24,7 +23,7 @@ const REQUEST: &str = "/run/booth-gateway/restart";
 pub enum RestartError {
     /// Nobody waits for the request.
     #[error(
-        "this booth cannot restart its machine: {UNIT} is not installed; docs/commands.md says how"
+        "this booth cannot restart its machine: {UNIT} is not enabled; docs/commands.md says how"
     )]
     NoHelper,
     /// The request could not be left.
@@ -41,7 +40,7 @@ pub enum RestartError {
 /// Root's helper.
 #[derive(Debug, Clone)]
 pub struct RestartHelper {
-    units: Vec<PathBuf>,
+    enabled: Vec<PathBuf>,
     request: PathBuf,
 }
 
@@ -49,7 +48,7 @@ impl RestartHelper {
     /// The helper of this machine.
     pub fn here() -> Self {
         Self {
-            units: UNITS.iter().map(PathBuf::from).collect(),
+            enabled: ENABLED.iter().map(PathBuf::from).collect(),
             request: REQUEST.into(),
         }
     }
@@ -59,9 +58,9 @@ impl RestartHelper {
     /// # Errors
     /// There is none.
     pub fn is_there(&self) -> Result<(), RestartError> {
-        let is_installed = self.units.iter().any(|folder| folder.join(UNIT).exists());
+        let is_enabled = self.enabled.iter().any(|folder| folder.join(UNIT).exists());
         let has_place = self.request.parent().is_some_and(Path::is_dir);
-        match is_installed && has_place {
+        match is_enabled && has_place {
             true => Ok(()),
             false => Err(RestartError::NoHelper),
         }
@@ -93,13 +92,15 @@ mod tests {
     fn a_request_is_left_only_where_somebody_waits_for_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let helper = RestartHelper {
-            units: vec![folder.path().join("none"), folder.path().join("units")],
+            enabled: vec![folder.path().join("none"), folder.path().join("wants")],
             request: folder.path().join("run/restart"),
         };
         let refused = helper.ask().expect_err("nobody waits").to_string();
         assert!(refused.contains("booth-restart.path"), "{refused}");
-        std::fs::create_dir(folder.path().join("units")).expect("a folder");
-        std::fs::write(folder.path().join("units").join(UNIT), "").expect("a unit");
+        std::fs::create_dir(folder.path().join("wants")).expect("a folder");
+        std::fs::write(folder.path().join(UNIT), "").expect("a unit");
+        assert!(helper.is_there().is_err(), "installed, and not enabled");
+        std::fs::write(folder.path().join("wants").join(UNIT), "").expect("a unit");
         assert!(helper.is_there().is_err(), "without its folder in RAM");
         std::fs::create_dir(folder.path().join("run")).expect("a folder");
         assert!(helper.ask().is_ok() && helper.ask().is_ok());
