@@ -188,6 +188,7 @@ impl Model {
         for (clip_id, _) in self.receipts.iter().filter(|(_, own)| **own == receipt) {
             self.withdrawn.push(clip_id.clone());
             self.stored.remove(clip_id);
+            self.offers.remove(clip_id);
             self.staged.remove(clip_id);
         }
         self.taken_back.push(receipt);
@@ -203,7 +204,8 @@ impl Model {
         bytes: &[u8],
         at: Timestamp,
     ) -> Option<Answer> {
-        if self.stored.contains_key(clip_id) {
+        // A part that was under way while its citizen took the clip back completes nothing.
+        if self.stored.contains_key(clip_id) || self.withdrawn.contains(clip_id) {
             return None;
         }
         let offered = self.offers.get(clip_id).cloned();
