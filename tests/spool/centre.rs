@@ -197,9 +197,9 @@ fn what_is_no_prompt_of_its_hash_is_never_kept() {
     let wav = b"RIFF\0\0\0\0WAVEfmt ".to_vec();
     for (bytes, part) in [
         (sound[..sound.len() - 9].to_vec(), "cut short"),
-        (b"no sound at all".to_vec(), "no sound"),
+        (b"no sound at all".to_vec(), "no Ogg Opus"),
         (Vec::new(), "empty"),
-        (wav, ""),
+        (wav, "no Ogg Opus"),
         (
             [sound.clone(), vec![0; MAX_PROMPT_BYTES]].concat(),
             "at most 102400",

@@ -9,7 +9,7 @@ use booth_contract::ogg_page::checksum;
 use crate::levels::LevelMeter;
 use crate::opus::{Band, OggOpus, OpusError, PAGE_SAMPLES, SpeechEncoder};
 use crate::samples::Samples;
-use crate::sound::{Unplayable, samples_of};
+use crate::sound::{Sender, Unplayable, samples_of};
 
 /// Bit rate, bit/s: a booth's.
 const BITRATE: u32 = 24_000;
@@ -58,8 +58,12 @@ pub enum NoAnswer {
 ///
 /// # Errors
 /// What is no sound, too long, or silent.
-pub fn made_answer(bytes: &[u8], most_seconds: u64) -> Result<MadeAnswer, NoAnswer> {
-    let sound = samples_of(bytes, most_seconds)?;
+pub fn made_answer(
+    bytes: &[u8],
+    most_seconds: u64,
+    sender: Sender,
+) -> Result<MadeAnswer, NoAnswer> {
+    let sound = samples_of(bytes, most_seconds, sender)?;
     let peak = sound.iter().map(|sample| sample.unsigned_abs()).max();
     if peak.unwrap_or(0) < SILENT_PEAK {
         return Err(NoAnswer::Silent);
@@ -83,7 +87,7 @@ pub fn made_answer(bytes: &[u8], most_seconds: u64) -> Result<MadeAnswer, NoAnsw
 /// # Errors
 /// What is no sound, or too long.
 pub fn measured(bytes: &[u8], most_seconds: u64) -> Result<Measured, Unplayable> {
-    samples_of(bytes, most_seconds).map(|sound| measured_of(&sound))
+    samples_of(bytes, most_seconds, Sender::Anybody).map(|sound| measured_of(&sound))
 }
 
 fn measured_of(sound: &[i16]) -> Measured {

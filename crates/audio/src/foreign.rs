@@ -7,7 +7,8 @@ use std::io::Cursor;
 use std::io::ErrorKind::UnexpectedEof;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::common::Limit;
 use symphonia::core::errors::Error;
@@ -17,7 +18,8 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
-use crate::mono::{Mixer, usual_shares};
+use crate::mono::{MOST_CHANNELS, Mixer, usual_shares};
+use crate::ogg;
 use crate::samples::{self, Samples};
 use crate::sound::{Coded, Remedy, Unplayable, Wanted, too_long};
 
@@ -31,6 +33,8 @@ const OPUS_HEAD: usize = 19;
 const MOST_DAMAGED: u64 = 10;
 /// Most streams, one after the other.
 const MOST_LINKS: u64 = 100;
+/// Most samples of a channel in a packet, for which a decoder takes memory before it has one: FLAC's longest.
+const MOST_FRAMES: u64 = 65_536;
 /// Most of a tag or picture that is read, bytes.
 const MOST_OF_A_TAG: usize = 64 * 1024;
 
@@ -42,6 +46,8 @@ pub(crate) fn decoded(bytes: &[u8], wanted: Wanted) -> Result<Coded, Unplayable>
 }
 
 fn read(bytes: &[u8], wanted: Wanted) -> Result<Coded, Unplayable> {
+    // The library finds Ogg behind other bytes, too, and keeps something of each stream that has begun.
+    ogg::few_streams(bytes)?;
     // The library keeps what it reads from for as long as it likes.
     let source = Box::new(Cursor::new(bytes.to_vec()));
     let stream = MediaSourceStream::new(source, Default::default());
@@ -51,7 +57,7 @@ fn read(bytes: &[u8], wanted: Wanted) -> Result<Coded, Unplayable> {
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), tags)
         .map_err(|error| unplayable(&error))?;
-    let (mut id, mut decoder) = opened(&*format)?;
+    let (mut id, mut decoder) = opened(&*format, wanted)?;
     let mut mixer: Option<(Mixer, u32, usize)> = None;
     let (mut packets, mut damaged, mut links) = (0, 0, 1);
     let mut samples: Vec<f32> = Vec::new();
@@ -61,7 +67,7 @@ fn read(bytes: &[u8], wanted: Wanted) -> Result<Coded, Unplayable> {
             Ok(None) => break,
             // Another stream begins after the one that has ended.
             Err(Error::ResetRequired) if links < MOST_LINKS => {
-                (id, decoder) = opened(&*format)?;
+                (id, decoder) = opened(&*format, wanted)?;
                 links += 1;
                 continue;
             }
@@ -178,8 +184,9 @@ fn opus_decoder(head: Option<&[u8]>) -> Result<Decoder, Unplayable> {
     Ok(Decoder::Opus(decoder, usize::from(skip)))
 }
 
-/// Finds the stream to play, and its decoder.
-fn opened(format: &dyn FormatReader) -> Result<(u32, Decoder), Unplayable> {
+/// Finds the stream to play, and its decoder. Nothing catches an allocation that fails: what would need too much is refused before the
+/// decoder is made.
+fn opened(format: &dyn FormatReader, wanted: Wanted) -> Result<(u32, Decoder), Unplayable> {
     let track = format
         .default_track(TrackType::Audio)
         .ok_or_else(no_sound)?;
@@ -187,6 +194,17 @@ fn opened(format: &dyn FormatReader) -> Result<(u32, Decoder), Unplayable> {
     let parameters = parameters.ok_or_else(no_sound)?;
     if parameters.codec == CODEC_ID_OPUS {
         return Ok((track.id, opus_decoder(parameters.extra_data.as_deref())?));
+    }
+    let channels = parameters.channels.as_ref().map_or(0, Channels::count);
+    let frames = parameters.max_frames_per_packet.unwrap_or(0);
+    if channels > MOST_CHANNELS || frames > MOST_FRAMES {
+        let what = format!("has packets of {frames} samples in {channels} channels");
+        return Err(Unplayable::new(what, Remedy::Convert));
+    }
+    // A few bytes of it may ask for 256 tables of 16 MB.
+    if wanted.is_from_anybody && parameters.codec == CODEC_ID_VORBIS {
+        let what = "is Vorbis, which is read from operators only";
+        return Err(Unplayable::new(what, Remedy::Convert));
     }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default())

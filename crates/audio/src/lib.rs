@@ -41,7 +41,9 @@ pub use self::page_player::PagePlayer;
 pub use self::player::Player;
 pub use self::prompt::{MOST_PROMPT_BYTES, MadePrompt, NoPrompt, OWN_VOICE_LUFS, made_prompt};
 pub use self::samples::{RATE, Samples, take_off};
-pub use self::sound::{Coded, MAX_SECONDS, Remedy, Unplayable, check, check_opus, coded, samples};
+pub use self::sound::{
+    Coded, MAX_SECONDS, Remedy, Sender, Unplayable, check, check_opus, coded, samples,
+};
 
 #[cfg(test)]
 mod tests;

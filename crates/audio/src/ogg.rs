@@ -18,7 +18,7 @@ const BEGINS: u8 = 2;
 const NO_PACKET_ENDS: i64 = -1;
 /// Most packets of a second: the shortest have 2.5 ms (RFC 6716 §2.1.4).
 const MOST_PACKETS: usize = 400;
-/// Most streams, one after the other.
+/// Most streams, one after the other or side by side.
 const MOST_LINKS: usize = 100;
 
 /// One stream of a sound.
@@ -89,6 +89,19 @@ pub(crate) fn inside(bytes: &[u8]) -> Inside {
     sound.unwrap_or(Inside::Other)
 }
 
+/// Refuses a file in which more than [`MOST_LINKS`] streams begin: each costs its reader memory or time, and few bytes. Every place is
+/// counted that any reader may take for a beginning.
+pub(crate) fn few_streams(bytes: &[u8]) -> Result<(), Unplayable> {
+    let begins = |head: &&[u8]| head.starts_with(b"OggS\0") && head[5] & BEGINS != 0;
+    match bytes.windows(6).filter(begins).nth(MOST_LINKS) {
+        None => Ok(()),
+        Some(_) => {
+            let what = format!("holds more than {MOST_LINKS} streams");
+            Err(Unplayable::new(what, Remedy::Convert))
+        }
+    }
+}
+
 /// Longest comment header that is read, bytes; pictures are longer, and their text is none.
 const LONGEST_COMMENTS: usize = 64 * 1024;
 
@@ -122,6 +135,7 @@ pub(crate) fn from_ogg(bytes: &[u8]) -> Result<Coded, Unplayable> {
 
 /// The same of a file that may play for so many seconds.
 pub(crate) fn from_ogg_within(bytes: &[u8], seconds: u64) -> Result<Coded, Unplayable> {
+    few_streams(bytes)?;
     let most_packets = seconds as usize * MOST_PACKETS;
     let mut links: Vec<Link> = Vec::new();
     let mut open: Option<Stream> = None;
@@ -136,9 +150,6 @@ pub(crate) fn from_ogg_within(bytes: &[u8], seconds: u64) -> Result<Coded, Unpla
                 continue;
             }
             links.extend(open.take().and_then(Stream::into_link));
-            if links.len() >= MOST_LINKS {
-                return Err(too_long(seconds));
-            }
             open = Some(Stream::new(&page)?);
             continue;
         }

@@ -60,6 +60,17 @@ pub(crate) struct Wanted {
     pub purpose: Purpose,
     /// A longer sound is refused, seconds.
     pub most_seconds: u64,
+    /// Nobody answers for the file: what takes much memory for few bytes is refused.
+    pub is_from_anybody: bool,
+}
+
+/// Who made a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Anybody who found the form.
+    Anybody,
+    /// Whoever runs the campaign.
+    Operator,
 }
 
 /// What a file is read for.
@@ -97,14 +108,19 @@ pub fn coded(bytes: &[u8]) -> Result<Coded, Unplayable> {
 
 /// The samples of a file's bytes, one channel at 48 kHz.
 pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, Unplayable> {
-    samples_of(bytes, MAX_SECONDS)
+    samples_of(bytes, MAX_SECONDS, Sender::Operator)
 }
 
 /// The same for a sound that may be longer or shorter than a prompt.
-pub(crate) fn samples_of(bytes: &[u8], most_seconds: u64) -> Result<Vec<i16>, Unplayable> {
+pub(crate) fn samples_of(
+    bytes: &[u8],
+    most_seconds: u64,
+    sender: Sender,
+) -> Result<Vec<i16>, Unplayable> {
     let wanted = Wanted {
         purpose: Purpose::Samples,
         most_seconds,
+        is_from_anybody: sender == Sender::Anybody,
     };
     let mut coded = read_as(bytes, wanted)?;
     if let Some(kept) = coded.kept.take() {
@@ -121,21 +137,18 @@ pub fn check(bytes: &[u8]) -> Result<(), Unplayable> {
     read(bytes, Purpose::Check).map(drop)
 }
 
-/// Whether a file's bytes are Ogg Opus that can be played, and nothing else that could be made into it.
+/// Whether a file's bytes are Ogg Opus that can be played. Nothing else is looked into: the file may come from anybody.
 ///
 /// # Errors
 /// Why not.
 pub fn check_opus(bytes: &[u8]) -> Result<(), Unplayable> {
+    if bytes.is_empty() {
+        return Err(Unplayable::new("is empty", Remedy::Again));
+    }
     let is_opus = bytes.starts_with(b"OggS") && matches!(ogg::inside(bytes), Inside::Opus);
     match is_opus {
         true => ogg::from_ogg(bytes).map(drop),
-        false => match check(bytes) {
-            Ok(()) => Err(Unplayable::new(
-                "is sound, but no Ogg Opus",
-                Remedy::Convert,
-            )),
-            Err(why) => Err(why),
-        },
+        false => Err(Unplayable::new("is no Ogg Opus", Remedy::Convert)),
     }
 }
 
@@ -143,6 +156,7 @@ fn read(bytes: &[u8], purpose: Purpose) -> Result<Coded, Unplayable> {
     let wanted = Wanted {
         purpose,
         most_seconds: MAX_SECONDS,
+        is_from_anybody: false,
     };
     read_as(bytes, wanted)
 }

@@ -284,3 +284,109 @@ fn the_inputs_that_failed_are_heard() {
         assert_eq!(heard(&bytes).map(|samples| samples.len()), Ok(24_000));
     }
 }
+
+/// Half a second of plain samples in MP4, whose header says how many of them are in a packet (QuickTime's sound description 2).
+fn plain_mp4(frames_of_a_packet: u32) -> Vec<u8> {
+    let atom = |name: &[u8; 4], inside: &[&[u8]]| {
+        let inside = inside.concat();
+        let size = u32::try_from(8 + inside.len()).expect("small");
+        [&size.to_be_bytes()[..], name, &inside].concat()
+    };
+    let numbers = |all: &[u32]| {
+        all.iter()
+            .flat_map(|n| n.to_be_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let samples = 24_000;
+    let description = atom(
+        b"lpcm",
+        &[
+            &[0, 0, 0, 0, 0, 0, 0, 1],
+            &[0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 16, 0xff, 0xfe, 0, 0],
+            &numbers(&[0x1_0000, 72]),
+            &48_000f64.to_be_bytes(),
+            &numbers(&[1, 0x7f00_0000, 16, 4, 2, frames_of_a_packet]),
+        ],
+    );
+    let table = atom(
+        b"stbl",
+        &[
+            &atom(b"stsd", &[&numbers(&[0, 1]), &description]),
+            &atom(b"stts", &[&numbers(&[0, 1, samples, 1])]),
+            &atom(b"stsc", &[&numbers(&[0, 1, 1, samples, 1])]),
+            &atom(b"stsz", &[&numbers(&[0, 2, samples])]),
+            // The sound follows the first atom and its own head.
+            &atom(b"stco", &[&numbers(&[0, 1, 24])]),
+        ],
+    );
+    let handler = [&numbers(&[0, 0])[..], b"soun", &[0; 13]].concat();
+    let media = atom(
+        b"mdia",
+        &[
+            &atom(b"mdhd", &[&numbers(&[0, 0, 0, 48_000, samples, 0])]),
+            &atom(b"hdlr", &[&handler]),
+            &atom(b"minf", &[&table]),
+        ],
+    );
+    let track = [numbers(&[0, 0, 0, 1, 0, samples]), vec![0; 60]].concat();
+    let movie = [numbers(&[0, 0, 0, 48_000, samples]), vec![0; 80]].concat();
+    let tables = [
+        atom(b"mvhd", &[&movie]),
+        atom(b"trak", &[&atom(b"tkhd", &[&track]), &media]),
+    ];
+    [
+        atom(b"ftyp", &[b"qt  \0\0\0\0"]),
+        atom(b"mdat", &[&[0x11; 48_000]]),
+        atom(b"moov", &[&tables.concat()]),
+    ]
+    .concat()
+}
+
+#[test]
+fn packets_of_impossible_size_are_refused_before_memory_is_taken_for_them() {
+    assert_eq!(
+        heard(&plain_mp4(1)).map(|samples| samples.len()),
+        Ok(24_000)
+    );
+    let why = heard(&plain_mp4(u32::MAX)).expect_err("refused");
+    assert!(why.contains("packets of 4294967295 samples"), "{why}");
+}
+
+#[test]
+fn vorbis_is_read_from_operators_only() {
+    let vorbis = fixture("tone.ogg");
+    made_answer(&vorbis, 10, Sender::Operator).expect("read");
+    let refused = made_answer(&vorbis, 10, Sender::Anybody).map(drop);
+    let why = refused.expect_err("refused").to_string();
+    assert!(why.contains("Vorbis"), "{why}");
+    // Also behind other bytes, where the library looks for it.
+    let behind = [&[0xff, 0xfb, 0, 0, 0, 0][..], &vorbis].concat();
+    assert!(made_answer(&behind, 10, Sender::Anybody).is_err());
+}
+
+#[test]
+fn a_file_in_which_more_than_a_hundred_streams_begin_is_refused() {
+    let opus = speech();
+    let vorbis = fixture("tone.ogg");
+    for first in [&opus, &vorbis] {
+        let head = &first[pages(first)[0].clone()];
+        let whole = |streams: usize| [&head.repeat(streams - 1), &first[..]].concat();
+        let fits = heard(&whole(100));
+        assert!(!fits.is_err_and(|why| why.contains("streams")));
+        let why = heard(&whole(101)).expect_err("refused");
+        assert!(why.contains("more than 100 streams"), "{why}");
+    }
+}
+
+#[test]
+fn a_prompt_of_the_centre_is_ogg_opus_and_nothing_else_is_looked_into() {
+    check_opus(&speech()).expect("it is");
+    for other in [
+        fixture("tone.ogg"),
+        fixture("tone.m4a"),
+        plain_mp4(u32::MAX),
+    ] {
+        let why = check_opus(&other).expect_err("refused").what;
+        assert_eq!(why, "is no Ogg Opus");
+    }
+}

@@ -318,6 +318,7 @@ mod tests {
         let wanted = Wanted {
             purpose: crate::sound::Purpose::Play,
             most_seconds: crate::MAX_SECONDS,
+            is_from_anybody: false,
         };
         let coded = from_wav(bytes, wanted).map_err(|why| why.what)?;
         Ok(coded.links.iter().map(|link| link.samples.count()).sum())

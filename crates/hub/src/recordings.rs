@@ -146,7 +146,7 @@ fn one(
     if bytes.len() as u64 > MOST_BYTES {
         return Ok(Err(format!("has more than {} MB", MOST_BYTES >> 20)));
     }
-    let made = match booth_audio::made_answer(&bytes, MOST_SECONDS) {
+    let made = match booth_audio::made_answer(&bytes, MOST_SECONDS, booth_audio::Sender::Operator) {
         Ok(made) => made,
         Err(why) => return Ok(Err(why.to_string())),
     };

@@ -3,7 +3,7 @@
 //! Owns: how many recordings are decoded at a time, and the sentence for each that cannot be used. Never does: keep one. What decodes is
 //! named in ARCHITECTURE.md (`symphonia`, `opus`).
 
-use booth_audio::{MadeAnswer, NoAnswer, Remedy, made_answer};
+use booth_audio::{MadeAnswer, NoAnswer, Remedy, Sender, made_answer};
 use tokio::sync::Semaphore;
 
 use booth_host::crew;
@@ -22,7 +22,8 @@ pub(super) async fn made(sound: Vec<u8>, most_seconds: u64) -> Result<MadeAnswer
     let Ok(_place) = PLACES.acquire().await else {
         return Err("home-busy");
     };
-    let made = crew::aside("sound", move || made_answer(&sound, most_seconds)).await;
+    let decode = move || made_answer(&sound, most_seconds, Sender::Anybody);
+    let made = crew::aside("sound", decode).await;
     match made {
         Ok(Ok(made)) if made.levels.length.ms() < LEAST_MS => Err("home-too-short"),
         Ok(Ok(made)) => Ok(made),

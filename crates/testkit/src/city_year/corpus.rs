@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use booth_audio::made_answer;
+use booth_audio::{Sender, made_answer};
 
 /// The sentences: language, campaign, theme, words.
 const SENTENCES: &str = include_str!("sentences.tsv");
@@ -116,7 +116,7 @@ fn spoken(line: &Line) -> Result<Said, String> {
         .map_err(|error| {
             format!("espeak-ng does not start: {error}; it is in Debian's package espeak-ng")
         })?;
-    let made = made_answer(&output.stdout, LONGEST_S)
+    let made = made_answer(&output.stdout, LONGEST_S, Sender::Operator)
         .map_err(|why| format!("\"{}\" {why}", line.words))?;
     Ok(Said {
         language: line.language,
