@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use booth_database::Connection;
+use jiff::civil::Date;
 
 use booth_contract::MediaHash;
 use booth_contract::time::rfc3339;
@@ -478,15 +479,31 @@ impl CampaignNow {
         matches!(self.phase, Phase::Open | Phase::Vote)
     }
 
-    /// Whether this booth asked it on this local day.
-    pub(super) fn asks_at(&self, booth: &str, day: &str) -> bool {
+    /// The days from which on its booths begin to ask, or ask no more.
+    pub(super) fn bounds(&self) -> Vec<String> {
+        let day = |time: &Option<String>| {
+            time.as_deref()
+                .and_then(|time| Some(time.get(..10)?.to_owned()))
+        };
+        let last = day(&self.asked.until);
+        let after = last
+            .as_ref()
+            .and_then(|day| day.parse::<Date>().ok()?.tomorrow().ok());
+        let bounds = [
+            day(&self.asked.from),
+            last,
+            after.map(|day| day.to_string()),
+        ];
+        bounds.into_iter().flatten().collect()
+    }
+
+    /// Whether its booths asked it on this local day.
+    pub(super) fn asks_on(&self, day: &str) -> bool {
         let asked = &self.asked;
-        let has_booth = |booths: &Vec<String>| booths.iter().any(|one| one == booth);
         let begins = asked.from.as_deref().and_then(|from| from.get(..10));
         // A campaign that ends at midnight does not ask on the day that begins then.
         let noon = format!("{day}T12:00");
-        asked.booths.as_ref().is_none_or(has_booth)
-            && begins.is_none_or(|from| from <= day)
+        begins.is_none_or(|from| from <= day)
             && asked
                 .until
                 .as_deref()

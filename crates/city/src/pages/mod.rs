@@ -11,6 +11,7 @@ mod campaign;
 mod charts;
 mod city;
 mod data;
+mod exposed;
 mod feed;
 mod kiosk;
 mod known;

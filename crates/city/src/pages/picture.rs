@@ -6,7 +6,7 @@
 //! where the database has changed. Making pictures takes at most about a tenth of a processor, however many messages there are and however fast they arrive. Words that
 //! are withdrawn, or not shown any more, are gone from every page at its next view; numbers follow within half a minute.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
@@ -17,6 +17,7 @@ use booth_contract::MediaHash;
 use booth_contract::time::rfc3339;
 use booth_host::{clock, crew};
 
+use super::exposed::Exposed;
 use super::known::{self, Area, CampaignNow, Stand, Theme};
 use super::tally::{Counted, Standing, Tally, entry, place_of};
 use crate::City;
@@ -91,6 +92,8 @@ pub(crate) struct Pictures {
     newest: Mutex<Option<Arc<Picture>>>,
     /// Held while one is made, so that only one is.
     making: tokio::sync::Mutex<()>,
+    /// The ready minutes of the past, summed up.
+    exposed: Mutex<Exposed>,
     /// The shapes of areas, by id, with the GeoJSON that they were made of.
     shapes: Mutex<HashMap<String, (String, Arc<Shape>)>>,
 }
@@ -212,7 +215,12 @@ impl Picture {
             });
             let numbers = match same {
                 Some(before) => Arc::clone(&before.numbers),
-                None => Arc::new(Numbers::counted(&db, &campaigns, &hidden, &stopped)?),
+                None => {
+                    let mut numbers = Numbers::counted(&db, &hidden, &stopped)?;
+                    let mut exposed = locked(&city.pictures.exposed);
+                    numbers.count_ready_minutes(&db, &mut exposed, &campaigns, &hidden)?;
+                    Arc::new(numbers)
+                }
             };
             Ok(Self {
                 made_ms,
@@ -425,7 +433,6 @@ impl Groups<'_> {
 impl Numbers {
     fn counted(
         db: &Connection,
-        campaigns: &[CampaignNow],
         hidden: &BTreeSet<String>,
         stopped: &Stopped,
     ) -> booth_database::Result<Self> {
@@ -448,7 +455,6 @@ impl Numbers {
             );
             numbers.each(about, |tally| tally.take_in(&group.tally));
         }
-        numbers.count_ready_minutes(db, campaigns, hidden)?;
         Ok(numbers)
     }
 
@@ -470,6 +476,7 @@ impl Numbers {
     fn count_ready_minutes(
         &mut self,
         db: &Connection,
+        exposed: &mut Exposed,
         campaigns: &[CampaignNow],
         hidden: &BTreeSet<String>,
     ) -> booth_database::Result<()> {
@@ -486,32 +493,42 @@ impl Numbers {
                 });
             }
         }
-        let mut statement = db.prepare_cached(
-            "SELECT booth_id, placement, day, ready_minutes FROM exposure WHERE ready_minutes > 0",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let (booth, number, day, minutes): (String, i64, String, u64) =
-                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let (area, campaign) = places.get(&number).cloned().unwrap_or_default();
+        let named: Vec<Option<HashSet<&str>>> = campaigns
+            .iter()
+            .map(|one| {
+                Some(
+                    one.asked
+                        .booths
+                        .as_ref()?
+                        .iter()
+                        .map(String::as_str)
+                        .collect(),
+                )
+            })
+            .collect();
+        let bounds = campaigns.iter().flat_map(CampaignNow::bounds).collect();
+        let nowhere = Place::default();
+        exposed.each(db, bounds, |booth, number, day, minutes| {
+            let (area, campaign) = places.get(&number).unwrap_or(&nowhere);
             let add = |tally: &mut Tally| {
                 tally.ready_minutes += minutes;
-                if let Some(area) = &area {
+                if let Some(area) = area {
                     *entry(&mut tally.ready_minutes_of_areas, area) += minutes;
                     tally.areas_with_booth.insert(area.clone());
                 }
             };
             add(&mut self.whole);
-            if let Some(area) = &area {
+            if let Some(area) = area {
                 add(entry(&mut self.of_areas, area));
             }
-            for one in campaigns {
+            for (one, named) in campaigns.iter().zip(&named) {
                 let is_its = campaign.as_ref().is_none_or(|of| *of == one.asked.id);
-                if is_its && one.asks_at(&booth, &day) {
+                let has_booth = named.as_ref().is_none_or(|named| named.contains(booth));
+                if is_its && has_booth && one.asks_on(day) {
                     add(entry(&mut self.of_campaigns, &one.asked.id));
                 }
             }
-        }
+        })?;
         // A question is asked where and when its campaign is.
         for (campaign, questions) in &mut self.of_questions {
             let Some(whole) = self.of_campaigns.get(campaign) else {

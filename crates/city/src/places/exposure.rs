@@ -4,7 +4,7 @@
 //! it counts once however often it is looked at, and never if nobody looked: a hub that is away, or a clock that jumps, invents nothing.
 //! Never does: keep anything about a citizen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::civil::Date;
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use booth_contract::time::rfc3339;
 
 use crate::centre::BoothNow;
-use crate::follow::placement_at;
+use crate::follow;
 
 /// The counters of a day, by their names in health and as columns.
 const COUNTERS: [&str; 5] = ["lifts", "clips", "refused", "left_early", "discarded"];
@@ -41,15 +41,21 @@ pub(crate) fn observe(
 ) -> booth_database::Result<()> {
     let hour = hour_of(now);
     let minute = (now.as_second() - hour.as_second()) / 60;
+    let mut oldest: Option<Date> = None;
     for booth in booths {
         let mut days = BTreeSet::new();
         if booth.is_ready {
-            db.prepare_cached(
-                "INSERT INTO ready_hour (booth_id, hour, minutes) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (booth_id, hour) DO UPDATE SET minutes = minutes | excluded.minutes",
-            )?
-            .execute(params![booth.id, rfc3339(hour), 1i64 << minute])?;
-            days.insert(day_of(zone, now));
+            // Most looks see a minute that an earlier one has noted: then nothing is written.
+            let noted = db
+                .prepare_cached(
+                    "INSERT INTO ready_hour (booth_id, hour, minutes) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (booth_id, hour) DO UPDATE SET minutes = minutes | excluded.minutes
+                       WHERE minutes & excluded.minutes = 0",
+                )?
+                .execute(params![booth.id, rfc3339(hour), 1i64 << minute])?;
+            if noted > 0 {
+                days.insert(day_of(zone, now));
+            }
         }
         // What a booth says of a time that is still to come is of no day.
         if let Some(said_at) = booth.said_at.filter(|at| *at <= now) {
@@ -60,9 +66,38 @@ pub(crate) fn observe(
         }
         for day in days {
             settle(db, zone, &booth.id, day)?;
+            oldest = Some(oldest.map_or(day, |oldest| oldest.min(day)));
         }
     }
-    Ok(())
+    match (oldest, settled_before(db)?) {
+        (Some(oldest), Some(settled)) if oldest.to_string() < settled => past_changed(db),
+        _ => Ok(()),
+    }
+}
+
+/// The past of the exposure has changed so often, among the marks: whoever has summed it up does so anew.
+const PAST: &str = "exposure";
+
+/// From this day on rows change all the time: the day before the newest one. Those before it change with a placement, or where a booth said
+/// late what it had counted. `None` where there are no rows.
+pub(crate) fn settled_before(db: &Connection) -> booth_database::Result<Option<String>> {
+    let newest: Option<String> = db
+        .prepare_cached("SELECT max(day) FROM exposure")?
+        .query_row([], |row| row.get(0))?;
+    let day = newest.and_then(|day| day.parse::<Date>().ok());
+    Ok(day
+        .and_then(|day| day.yesterday().ok())
+        .map(|day| day.to_string()))
+}
+
+/// How often the past has changed.
+pub(crate) fn past_changes(db: &Connection) -> booth_database::Result<i64> {
+    follow::number(db, PAST)
+}
+
+fn past_changed(db: &Transaction<'_>) -> booth_database::Result<()> {
+    let changes = past_changes(db)?;
+    follow::set(db, PAST, &(changes + 1).to_string())
 }
 
 /// Adds what a booth has counted since it said so last; whether there was anything.
@@ -81,6 +116,12 @@ fn count(
     if known.as_ref().is_some_and(|(known, _)| *known > day) {
         return Ok(false);
     }
+    let counters = serde_json::to_string(&booth.today).unwrap_or_default();
+    let said = (day, counters);
+    if known.as_ref() == Some(&said) {
+        return Ok(false);
+    }
+    let (day, counters) = said;
     let before: BTreeMap<String, u64> = known
         .filter(|(known, _)| *known == day)
         .and_then(|(_, counters)| serde_json::from_str(&counters).ok())
@@ -96,7 +137,6 @@ fn count(
         };
         i64::try_from(grown).unwrap_or(0)
     });
-    let counters = serde_json::to_string(&booth.today).unwrap_or_default();
     db.prepare_cached(
         "INSERT INTO counted VALUES (?1, ?2, ?3) ON CONFLICT (booth_id) DO UPDATE SET day = ?2, counters = ?3",
     )?
@@ -129,6 +169,43 @@ struct Share {
     counters: [i64; COUNTERS.len()],
 }
 
+/// A placement of a booth, as far as a time is looked for in it.
+struct Stay {
+    placement: i64,
+    since: String,
+    until: Option<String>,
+}
+
+impl Stay {
+    fn is_at(&self, at: &str) -> bool {
+        self.since.as_str() <= at && self.until.as_deref().is_none_or(|until| until > at)
+    }
+}
+
+/// Where a booth stood between these times, the latest first, as [`crate::follow::placement_at`] finds it.
+fn stays(
+    db: &Transaction<'_>,
+    booth: &str,
+    from: &str,
+    to: &str,
+) -> booth_database::Result<Vec<Stay>> {
+    db.prepare_cached(
+        "SELECT id, since, until FROM placement WHERE booth_id = ?1 AND since < ?3 AND (until IS NULL OR until > ?2)
+         ORDER BY since DESC",
+    )?
+    .query_map(params![booth, from, to], |row| {
+        Ok(Stay {
+            placement: row.get(0)?,
+            since: row.get(1)?,
+            until: row.get(2)?,
+        })
+    })?
+    .collect()
+}
+
+/// Takes out the rows of a booth's day.
+const DAY_GOES: &str = "DELETE FROM exposure WHERE booth_id = ?1 AND day = ?2";
+
 /// Makes the rows of a booth's day anew from its hours. What an hour counted belongs to the placement that has most of its ready minutes,
 /// or, without any, to the one at its end.
 fn settle(
@@ -142,6 +219,12 @@ fn settle(
         begins.map_or(Timestamp::UNIX_EPOCH, |begins| begins.timestamp())
     };
     let (from, to) = (midnight(day), midnight(day.tomorrow().unwrap_or(day)));
+    let stays = stays(db, booth, &rfc3339(hour_of(from)), &rfc3339(to))?;
+    let placed = |at: Timestamp| {
+        let at = rfc3339(at);
+        let stay = stays.iter().find(|stay| stay.is_at(&at));
+        stay.map_or(0, |stay| stay.placement)
+    };
     let mut shares: BTreeMap<i64, Share> = BTreeMap::new();
     let mut statement = db.prepare_cached(
         "SELECT hour, minutes, lifts, clips, refused, left_early, discarded FROM ready_hour
@@ -163,22 +246,16 @@ fn settle(
             continue;
         };
         let at = |minute: i64| hour + SignedDuration::from_mins(minute);
-        let placed = |at: Timestamp| -> booth_database::Result<i64> {
-            Ok(placement_at(db, booth, &rfc3339(at))?.map_or(0, |(placement, _)| placement))
-        };
-        let (first, last) = (placed(at(0))?, placed(at(59))?);
+        let (first, last) = (placed(at(0)), placed(at(59)));
         let mut own: BTreeMap<i64, i64> = BTreeMap::new();
-        for minute in (0..60).filter(|minute| bits >> minute & 1 == 1) {
-            let at = at(minute);
-            if at < from || at >= to {
-                continue;
+        // Most hours know one place and are of one day.
+        if first == last && at(0) >= from && at(59) < to {
+            own.extend((bits != 0).then(|| (first, i64::from(bits.count_ones()))));
+        } else {
+            let ready = (0..60).filter(|minute| bits >> minute & 1 == 1).map(at);
+            for at in ready.filter(|at| (from..to).contains(at)) {
+                *own.entry(placed(at)).or_default() += 1;
             }
-            // Most hours know one place.
-            let placement = match first == last {
-                true => first,
-                false => placed(at)?,
-            };
-            *own.entry(placement).or_default() += 1;
         }
         // A zone whose midnight lies within an hour gives that hour's counters to the day of its beginning.
         if hour >= from {
@@ -195,8 +272,7 @@ fn settle(
     }
     drop(statement);
     let day = day.to_string();
-    db.prepare_cached("DELETE FROM exposure WHERE booth_id = ?1 AND day = ?2")?
-        .execute([booth, &day])?;
+    db.prepare_cached(DAY_GOES)?.execute([booth, &day])?;
     for (placement, Share { minutes, counters }) in shares {
         db.prepare_cached(
             "INSERT INTO exposure (booth_id, placement, day, ready_minutes, lifts, clips, refused, left_early, discarded)
@@ -248,39 +324,14 @@ pub(super) fn count_anew(
     for day in days {
         settle(db, zone, booth, day)?;
     }
-    Ok(())
+    past_changed(db)
 }
 
-/// Of which booths, places and days the ready minutes are wanted; what is not named is not asked for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Of<'a> {
-    /// In this area.
-    pub(crate) area: Option<&'a str>,
-    /// At this placement.
-    pub(crate) placement: Option<i64>,
-    /// Of these booths.
-    pub(crate) booths: Option<&'a [String]>,
-    /// From this day on, `YYYY-MM-DD`.
-    pub(crate) from: Option<&'a str>,
-    /// Up to and with this day.
-    pub(crate) to: Option<&'a str>,
-}
-
-/// The minutes in which booths were ready.
-pub(crate) fn ready_minutes(db: &Connection, of: &Of<'_>) -> booth_database::Result<u64> {
-    let booths = of
-        .booths
-        .map(|booths| serde_json::to_string(booths).unwrap_or_default());
-    db.prepare_cached(
-        "SELECT coalesce(sum(ready_minutes), 0) FROM exposure LEFT JOIN placement ON placement.id = exposure.placement
-         WHERE (?1 IS NULL OR placement.area_id = ?1) AND (?2 IS NULL OR exposure.placement = ?2)
-           AND (?3 IS NULL OR exposure.booth_id IN (SELECT value FROM json_each(?3)))
-           AND (?4 IS NULL OR day >= ?4) AND (?5 IS NULL OR day <= ?5)",
-    )?
-    .query_row(
-        params![of.area, of.placement, booths, of.from, of.to],
-        |row| row.get(0),
-    )
+/// The minutes in which booths were ready at each placement.
+pub(crate) fn ready_minutes(db: &Connection) -> booth_database::Result<HashMap<i64, u64>> {
+    db.prepare_cached("SELECT placement, sum(ready_minutes) FROM exposure GROUP BY 1")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 /// Messages for each day of 24 hours in which a booth was ready; `None` where no booth was ready for an hour.

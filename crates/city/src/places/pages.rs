@@ -78,15 +78,12 @@ fn seen(city: &City) -> Result<Seen, CityError> {
             )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<booth_database::Result<_>>()?;
-        let counts = placements.iter().map(|one| {
-            let of = exposure::Of {
-                placement: Some(one.id),
-                ..exposure::Of::default()
-            };
-            let messages = messages.get(&one.id).copied().unwrap_or(0);
-            Ok((exposure::ready_minutes(db, &of)?, messages))
-        });
-        let counts = counts.collect::<booth_database::Result<_>>()?;
+        let minutes = exposure::ready_minutes(db)?;
+        let of =
+            |counts: &HashMap<i64, u64>, one: &Placement| counts.get(&one.id).copied().unwrap_or(0);
+        let counts = placements.iter();
+        let counts = counts.map(|one| (of(&minutes, one), of(&messages, one)));
+        let counts = counts.collect();
         let doubts = network::doubts(db)?;
         let numbers = numbers::all(db)?;
         Ok((areas::names(db)?, placements, counts, doubts, numbers))

@@ -12,7 +12,7 @@ use booth_database::Connection;
 use super::CityError;
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 const TABLES: &str = "
 -- How far the hub's store has been read: 'arrived', 'gone', 'store', and other single values.
@@ -284,6 +284,10 @@ CREATE TABLE place_number (
 ) STRICT;
 -- What a technician said and nobody has prepared yet.
 CREATE TABLE placed (booth_id TEXT PRIMARY KEY, number INTEGER NOT NULL, at TEXT NOT NULL) STRICT;
+",
+    // 5: a booth's day of exposure, and the last days of all booths, are found without their years.
+    "
+CREATE INDEX exposure_by_day ON exposure (day, booth_id);
 ",
 ];
 

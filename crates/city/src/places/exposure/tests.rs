@@ -170,33 +170,50 @@ fn messages_are_seen_beside_the_days_that_booths_were_ready() {
         let now = begin + SignedDuration::from_mins(minute);
         city.see(&booth(true, 0, now), now);
     }
-    let minutes = |of: Of<'_>| city.0.read(|db| ready_minutes(db, &of)).expect("read");
-    let booths = ["torv-1".to_owned()];
-    assert_eq!(minutes(Of::default()), 90);
-    assert_eq!(
-        minutes(Of {
-            placement: Some(place),
-            booths: Some(&booths),
-            from: Some("2026-06-01"),
-            to: Some("2026-06-01"),
-            ..Of::default()
-        }),
-        90
-    );
-    assert_eq!(
-        minutes(Of {
-            area: Some("nowhere"),
-            ..Of::default()
-        }),
-        0
-    );
-    assert_eq!(
-        minutes(Of {
-            booths: Some(&[]),
-            ..Of::default()
-        }),
-        0
-    );
+    let minutes = city.0.read(ready_minutes).expect("read");
+    assert_eq!(minutes, HashMap::from([(place, 90)]));
     assert_eq!(per_booth_day(3, 90), Some(48.0));
     assert_eq!(per_booth_day(3, 59), None);
+}
+#[test]
+fn a_look_at_a_fleet_writes_only_what_is_new_and_finds_a_day_without_its_years() {
+    let city = City::new();
+    let now = at("2026-06-01T08:00:00Z");
+    let fleet: Vec<BoothNow> = (0..20)
+        .map(|n| BoothNow {
+            id: format!("booth-{n}"),
+            ..booth(true, 3, now)
+        })
+        .collect();
+    let look = |seconds: i64| {
+        city.0
+            .change_quietly(|db| {
+                let changes = "SELECT total_changes()";
+                let before: i64 = db.query_row(changes, [], |row| row.get(0))?;
+                observe(
+                    db,
+                    &zone(),
+                    &fleet,
+                    now + SignedDuration::from_secs(seconds),
+                )?;
+                let after: i64 = db.query_row(changes, [], |row| row.get(0))?;
+                Ok(after - before)
+            })
+            .expect("seen")
+    };
+    assert!(look(0) > 20);
+    assert_eq!((look(20), look(40)), (0, 0), "the minute is known");
+    // The minute, and the row of the day taken out and put in again.
+    assert_eq!(look(60), 3 * 20);
+    let plan: Vec<String> = city
+        .0
+        .read(|db| {
+            let asked = format!("EXPLAIN QUERY PLAN {DAY_GOES}");
+            db.prepare(&asked)?
+                .query_map(["booth-1", "2026-06-01"], |row| row.get(3))?
+                .collect()
+        })
+        .expect("a plan");
+    let plan = plan.join(" ");
+    assert!(plan.contains("(day=? AND booth_id=?)"), "{plan}");
 }
