@@ -109,7 +109,7 @@ pub(super) fn choose(
 /// The last good text, if its hash proves that it is unchanged. Root's own copy is used where there is one. The copy in the
 /// gateway's folder is less safe: an intruder in the gateway could use it, while the card's own file is bad, to make root
 /// forget passwords and take files from FAT.
-fn last_good(disk: &dyn Disk, places: &Places, notes: &mut Vec<String>) -> Option<Good> {
+pub(super) fn last_good(disk: &dyn Disk, places: &Places, notes: &mut Vec<String>) -> Option<Good> {
     let read = |folder: &Path| read_whole(disk, &folder.join(GOOD), LONGEST_TEXT + 1024);
     let bytes = match read(&places.secrets) {
         // This version has not provisioned anything yet.

@@ -16,7 +16,7 @@ use super::prompts;
 use super::status::{self, Facts};
 use super::strangers;
 use super::{
-    Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, keep_outcome, outcome_of,
+    Hands, LONGEST_OUTCOME, Outcome, Places, ProvisionError, at, go_on, keep_outcome, outcome_of,
     provision, replace,
 };
 use crate::adapters::prompts::Prompts;
@@ -57,8 +57,10 @@ pub fn provision_here(
     let hands = Hands {
         disk: &disk,
         usable: &settings::check_connection,
+        give: &|path| strangers::give(path, &places.spool, LEVELS_GIVEN),
     };
-    let made = make_way(places).and_then(|moved| {
+    let way = make_way(places).inspect_err(|_| go_on(&hands, places));
+    let made = way.and_then(|moved| {
         if let Err(error) = note_moved_aside(&disk, places) {
             log::warn!("what was moved aside on this card could not be noted: {error}");
         }
@@ -84,18 +86,17 @@ pub fn provision_here(
         }
         (made, _) => made.map(|outcome| (outcome, places.clone())),
     };
-    let (outcome, places) = made.inspect_err(|error| {
+    let given = made.and_then(|(outcome, places)| {
+        hands.give_all(&places)?;
+        Ok((outcome, places))
+    });
+    let (outcome, places) = given.inspect_err(|error| {
         let text = status::refusal(&error.to_string(), clock::wall());
         if let Err(error) = publish_news(&disk, places, &text) {
             log::warn!("{STATUS}: {error}");
         }
     })?;
     let places = &places;
-    let mut made = vec![places.kept(), places.credentials(), places.prompts()];
-    made.extend([places.config.clone(), places.faults()]);
-    for path in made {
-        strangers::give(&path, &places.spool, LEVELS_GIVEN).map_err(at("giving away", &path))?;
-    }
     if let Err(error) = publish_news(
         &disk,
         places,

@@ -67,6 +67,26 @@ pub struct Hands<'a> {
     /// Whether the connection of a configuration can be set up, as far as that shows without a network: whether its files
     /// hold what they should.
     pub usable: &'a dyn Fn(&Config) -> Result<(), ConfigError>,
+    /// Gives a file or folder that was made here, with its contents, to the gateway, which is another user; one that does not
+    /// exist is none to give.
+    pub give: &'a dyn Fn(&Path) -> io::Result<()>,
+}
+
+impl Hands<'_> {
+    /// Gives the gateway everything that is made for it.
+    fn give_all(&self, places: &Places) -> Result<(), ProvisionError> {
+        let made = [
+            places.kept(),
+            places.credentials(),
+            places.prompts(),
+            places.config.clone(),
+            places.faults(),
+        ];
+        for path in &made {
+            (self.give)(path).map_err(at("giving away", path))?;
+        }
+        Ok(())
+    }
 }
 
 /// The booth's own partition refused; nothing that worked before is lost.
@@ -90,12 +110,30 @@ fn at<'a>(
 }
 
 /// Reads FAT, keeps a good configuration, moves the secrets, writes the effective configuration. An error means that the
-/// booth's own partition failed; what FAT refuses is in the outcome.
+/// booth's own partition failed; what FAT refuses is in the outcome. After an error the gateway can read what is there, and the
+/// networks of the last good configuration are set up.
 pub fn provision(
     hands: &Hands,
     places: &Places,
     wall: Timestamp,
 ) -> Result<Outcome, ProvisionError> {
+    set_up(hands, places, wall).inspect_err(|_| go_on(hands, places))
+}
+
+/// Leaves to the gateway and to the networks what they had, where provisioning has ended early.
+fn go_on(hands: &Hands, places: &Places) {
+    if let Err(error) = hands.give_all(places) {
+        log::warn!("{error}");
+    }
+    let good = good::last_good(hands.disk, places, &mut Vec::new());
+    if let Some(good) = good
+        && let Err(error) = network::set_up_as_before(hands.disk, places, &good.config.network)
+    {
+        log::warn!("the networks could not be set up as they were: {error}");
+    }
+}
+
+fn set_up(hands: &Hands, places: &Places, wall: Timestamp) -> Result<Outcome, ProvisionError> {
     let now = wall.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let disk = hands.disk;
     let kept = places.kept();
@@ -138,7 +176,9 @@ pub fn provision(
     let questions = good.iter().flat_map(|good| &good.config.questions);
     let questions: Vec<String> = questions.flat_map(Question::prompt_names).collect();
     let names = Prompts::names(&questions);
-    // Prompts come last, because copying may take long, and without them a booth plays tones.
+    // Prompts come last, because copying may take long, and without them a booth plays tones. Whatever ends it finds the
+    // configuration the gateway's.
+    hands.give_all(places)?;
     if let Some(from) = &on_fat {
         prompts::bring(disk, from, &places.prompts(), &names, &mut notes);
     }

@@ -193,6 +193,34 @@ pub(super) fn set_up(
     Ok(news)
 }
 
+/// Makes the profiles of a configuration from the secrets that the booth has, where provisioning has ended before it came to
+/// the networks. FAT is not read. Without the modem where its PIN's tries cannot be counted.
+pub(super) fn set_up_as_before(
+    disk: &dyn Disk,
+    places: &Places,
+    network: &Network,
+) -> io::Result<()> {
+    let Some(keyfiles) = &places.network else {
+        return Ok(());
+    };
+    let mut work = Work {
+        disk,
+        places,
+        listed: &[],
+        now: "",
+        notes: &mut Vec::new(),
+        slots: BTreeSet::new(),
+    };
+    let made = work.connections(network).or_else(|_| {
+        let without = Network {
+            modem: None,
+            ..network.clone()
+        };
+        work.connections(&without)
+    });
+    write_keyfiles(disk, keyfiles, &made?.1)
+}
+
 fn write_keyfiles(disk: &dyn Disk, folder: &Path, files: &[Keyfile]) -> io::Result<()> {
     for file in files {
         replace(disk, &folder.join(&file.name), file.text.as_bytes())?;

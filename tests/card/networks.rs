@@ -43,6 +43,7 @@ fn try_boot(disk: &ModelDisk) -> Result<Outcome, String> {
     let hands = Hands {
         disk,
         usable: &|_| Ok(()),
+        give: &|_| Ok(()),
     };
     let places = Places::new(Path::new("/boot"), Path::new("/data"), None);
     let places = places.with_network(Some(Path::new(PROFILES)));
@@ -438,6 +439,33 @@ fn profiles_that_cannot_be_written_are_told_and_the_booth_is_set_up_all_the_same
         outcome.notes
     );
     assert!(disk.content(Path::new("/data/config/booth.toml")).is_some());
+}
+
+#[test]
+fn a_partition_that_refuses_early_leaves_the_networks_that_there_were() {
+    for network in [WIFI, &format!("{WIFI}{MODEM}")] {
+        let disk = card(network, &[("wifi-password", "first one"), ("pin", "1234")]);
+        boot(&disk);
+        let before = lines(&disk, "wifi", "psk");
+        assert_eq!(before.len(), 1, "{before:?}");
+        lasts(&disk);
+        // The next start finds no profiles, another booth.toml, and a partition that takes no writes.
+        for file in disk.files() {
+            if file.starts_with(PROFILES) {
+                disk.take_away(&file);
+            }
+        }
+        put(&disk, "booth.toml", &format!("# new\n{LEAST}{network}"));
+        disk.set_faults(|operation| {
+            let is_data = operation.path.starts_with("/data") && operation.verb.is_change();
+            is_data.then_some(Fault {
+                errno: EROFS,
+                left: Left::Nothing,
+            })
+        });
+        try_boot(&disk).expect_err("the partition refuses");
+        assert_eq!(lines(&disk, "wifi", "psk"), before);
+    }
 }
 
 // ----- The real program -----

@@ -5,6 +5,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 use booth_gateway::config::Config;
 use booth_gateway::provision::vault::{Role, Vault};
@@ -44,6 +45,13 @@ fn card(files: &[(&str, &[u8])]) -> ModelDisk {
 
 /// Provisions as at a boot; a connection can be set up with any password that can be read and is not `bad`.
 fn boot(disk: &ModelDisk) -> Result<Outcome, String> {
+    boot_giving(disk, &|_| Ok(()))
+}
+
+fn boot_giving(
+    disk: &ModelDisk,
+    give: &dyn Fn(&Path) -> std::io::Result<()>,
+) -> Result<Outcome, String> {
     let usable = |config: &Config| match password_of(disk, config).as_deref() {
         Some(b"bad") => Err(ConfigFault::that("[mqtt]", "that is no password").into()),
         Some(_) => Ok(()),
@@ -53,6 +61,7 @@ fn boot(disk: &ModelDisk) -> Result<Outcome, String> {
     let hands = Hands {
         disk,
         usable: &usable,
+        give,
     };
     let wall = "2026-11-25T10:00:00Z".parse().expect("a time");
     provision(&hands, &places(), wall).map_err(|error| error.to_string())
@@ -635,6 +644,42 @@ fn prompts_are_copied_to_where_the_gateway_reads_and_the_last_ones_stay_when_the
     );
     assert_eq!(prompts(&disk), second);
     assert_eq!(played(&disk), Path::new("/data/prompts"));
+}
+
+#[test]
+fn the_gateway_is_given_its_configuration_before_prompts_are_copied_and_after_an_error() {
+    let disk = with_prompts(&[("notice.opus", b"notice")]);
+    // What was given while there was a configuration and no prompt yet.
+    let given = Mutex::new(Vec::new());
+    let give = |path: &Path| {
+        let is_early = prompts(&disk).is_empty() && effective(&disk).is_some();
+        given
+            .lock()
+            .expect("the list")
+            .push((is_early, path.to_owned()));
+        Ok(())
+    };
+    boot_giving(&disk, &give).expect("provisioned");
+    assert!(!prompts(&disk).is_empty());
+    for path in ["config", "credentials", "config/booth.toml"] {
+        let wanted = (true, Path::new("/data").join(path));
+        assert!(given.lock().expect("the list").contains(&wanted), "{path}");
+    }
+    // The credentials' folder refuses: what lies beside it is the gateway's all the same.
+    given.lock().expect("the list").clear();
+    disk.put(Path::new("/boot/MQTT-PASSWORD"), b"two");
+    disk.set_faults(|operation| {
+        let is_theirs =
+            operation.path.starts_with("/data/credentials") && operation.verb.is_change();
+        is_theirs.then_some(Fault {
+            errno: EROFS,
+            left: Left::Nothing,
+        })
+    });
+    boot_giving(&disk, &give).expect_err("the partition refuses");
+    let given = given.into_inner().expect("the list");
+    let config = Path::new("/data/config/booth.toml");
+    assert!(given.iter().any(|(_, path)| path == config), "{given:?}");
 }
 
 #[test]
