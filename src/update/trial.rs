@@ -14,6 +14,28 @@ pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// A citizen who is in the booth when the trial has failed may stay this much longer.
 pub const COURTESY: Duration = Duration::from_secs(5 * 60);
 
+/// A gateway that is silent for less than this may be busy with a citizen; one that is silent for longer serves nobody.
+pub const SILENCE: Duration = Duration::from_secs(60);
+
+/// Whether the booth is empty, over several questions to its gateway.
+#[derive(Debug, Default)]
+pub struct Emptiness {
+    silent_since: Option<Mono>,
+}
+
+impl Emptiness {
+    /// Takes the gateway's answer at `now`, `None` where it is silent. `silence` is how long that counts as a citizen.
+    pub fn look(&mut self, now: Mono, is_in_use: Option<bool>, silence: Duration) -> bool {
+        match is_in_use {
+            Some(is_in_use) => {
+                self.silent_since = None;
+                !is_in_use
+            }
+            None => now.since(*self.silent_since.get_or_insert(now)) >= silence,
+        }
+    }
+}
+
 /// What has to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -65,6 +87,8 @@ pub struct Trial {
     kept: Option<Kept>,
     ready_since: Option<Mono>,
     has_connected: bool,
+    /// When a citizen was in the booth, according to the latest answer that said so.
+    busy_at: Option<Mono>,
     /// What is missing, according to the latest answer.
     missing: Missing,
 }
@@ -79,12 +103,16 @@ impl Trial {
             kept,
             ready_since: None,
             has_connected: false,
+            busy_at: None,
             missing: Missing::Answer,
         }
     }
 
     /// Takes the gateway's answer at `now`, or the reason why there is none.
     pub fn look(&mut self, now: Mono, answer: Result<&Status, &str>) -> Verdict {
+        if answer.is_ok_and(is_in_use) {
+            self.busy_at = Some(now);
+        }
         self.has_connected |=
             answer.is_ok_and(|status| status.connected == 1 || status.was_connected == 1);
         let lacks_broker =
@@ -117,7 +145,10 @@ impl Trial {
         {
             return Verdict::Wait;
         }
-        let is_busy = answer.is_ok_and(is_in_use);
+        let is_busy = match answer {
+            Ok(_) => self.busy_at == Some(now),
+            Err(_) => self.busy_at.is_some_and(|at| now.since(at) < SILENCE),
+        };
         if is_busy && now.since(self.began) < self.patience + COURTESY {
             return Verdict::Wait;
         }
@@ -320,6 +351,33 @@ mod tests {
         met.connected = 1;
         assert_eq!(trial.look(at(10), Ok(&met)), Verdict::Wait);
         assert_eq!(trial.look(at(40), Ok(&status(1))), Verdict::Commit);
+    }
+
+    #[test]
+    fn a_gateway_that_is_silent_is_no_empty_booth_until_it_has_been_so_for_a_minute() {
+        let mut booth = Emptiness::default();
+        let mut is_empty = |second, is_in_use| booth.look(at(second), is_in_use, SILENCE);
+        assert!(!is_empty(0, Some(true)));
+        assert!(!is_empty(2, None));
+        assert!(!is_empty(61, None));
+        // An answer begins the minute anew.
+        assert!(!is_empty(62, Some(true)));
+        assert!(!is_empty(64, None));
+        assert!(!is_empty(123, None));
+        assert!(is_empty(124, None));
+        assert!(is_empty(125, Some(false)));
+        assert!(!is_empty(126, None));
+        // The end of a trial waits for a citizen over a silence, too.
+        let mut busy = status(0);
+        busy.session = "recording".into();
+        let mut trial = trial();
+        assert_eq!(trial.look(at(909), Ok(&busy)), Verdict::Wait);
+        assert_eq!(trial.look(at(910), Err("no answer")), Verdict::Wait);
+        assert_eq!(trial.look(at(968), Err("no answer")), Verdict::Wait);
+        let mut silent = trial.look(at(969), Err("no answer"));
+        assert!(matches!(silent, Verdict::GiveUp(_)));
+        silent = trial.look(at(970), Ok(&status(0)));
+        assert!(matches!(silent, Verdict::GiveUp(_)));
     }
 
     #[test]

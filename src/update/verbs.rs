@@ -19,7 +19,7 @@ use super::here::{Booth, Places};
 use super::http::{Download, Patience};
 use super::slot::{Stage, Verified};
 use super::state::{Kept, Phase, State, Store};
-use super::trial::is_in_use;
+use super::trial::{Emptiness, SILENCE, is_in_use};
 use super::{Described, Hands, arm, disarm, install};
 use crate::config::Config;
 use crate::status::{QUESTION, Status};
@@ -211,6 +211,10 @@ impl Updater {
         restart: bool,
     ) -> Result<(), VerbError> {
         let kept = hands.noting(self.kept())?;
+        if restart {
+            // Somebody may have lifted the handset since the booth was empty.
+            hands.noting(self.wait_until_empty())?;
+        }
         arm(hands, verified, kept)?;
         if !restart {
             complain!("the next restart of this machine starts it on trial");
@@ -254,16 +258,26 @@ impl Updater {
         }))
     }
 
-    fn is_in_use(&self) -> bool {
-        self.ask().is_ok_and(|status| is_in_use(&status))
+    /// Whether somebody is at the handset; `None` where the gateway does not answer.
+    fn is_in_use(&self) -> Option<bool> {
+        self.ask().ok().map(|status| is_in_use(&status))
     }
 
-    /// Waits until nobody is at the handset. With a gateway that does not answer, nobody can be served.
+    /// Waits until nobody is at the handset, at most this long; false if somebody is there then. With a gateway that has not
+    /// answered for a minute, nobody can be served.
+    fn is_empty_within(&self, limit: Duration) -> bool {
+        let (mut booth, silence) = (Emptiness::default(), self.if_real(SILENCE));
+        self.wait(limit, || {
+            booth.look(clock::mono(), self.is_in_use(), silence)
+        })
+    }
+
+    /// Waits until nobody is at the handset.
     ///
     /// # Errors
     /// Somebody was there for an hour.
     pub fn wait_until_empty(&self) -> Result<(), VerbError> {
-        match self.wait(EMPTY_WITHIN, || !self.is_in_use()) {
+        match self.is_empty_within(EMPTY_WITHIN) {
             true => Ok(()),
             false => Err(VerbError::InUse),
         }

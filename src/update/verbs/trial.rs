@@ -27,7 +27,7 @@ impl Updater {
                 Ok((_, Start::Usual)) => return Ok(false),
                 Ok((_, Start::Lost(why))) => {
                     log::error!("{why}");
-                    self.wait(COURTESY, || !self.is_in_use());
+                    self.is_empty_within(COURTESY);
                     return self.go_back();
                 }
                 Ok((booth, Start::Trial(state))) => {
