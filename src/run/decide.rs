@@ -110,7 +110,10 @@ impl Gateway {
             Command::ConnectAgain { steps_back } => self.connect_again(steps_back),
             Command::Reply(reply) => self.reply(reply),
             Command::Settle(verdicts) => self.settle(now, verdicts),
-            Command::SayHub(true) => log::info!(over = "hub"; "the hub is online"),
+            Command::SayHub(true) => {
+                log::info!(over = "hub"; "the hub is online");
+                self.report_update();
+            }
             Command::SayHub(false) => {
                 log::info!(fault = "hub"; "the hub is not online; clips stay on the card");
             }

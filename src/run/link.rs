@@ -124,11 +124,13 @@ impl Gateway {
                 self.settle(now, verdicts);
             }
             MqttEvent::Answered { token, answer, .. } => match answer {
-                // Operations may not be listening; that is no fault of the booth.
-                Puback::Success | Puback::NoSubscriber => self.update_answered(token),
-                Puback::Later | Puback::Quota | Puback::TooLarge | Puback::Refused => {
-                    self.update_lost(token);
-                }
+                Puback::Success => self.update_answered(token),
+                // What nobody heard is told again.
+                Puback::NoSubscriber
+                | Puback::Later
+                | Puback::Quota
+                | Puback::TooLarge
+                | Puback::Refused => self.update_lost(token),
             },
             MqttEvent::Incoming {
                 topic,

@@ -1,6 +1,6 @@
 //! Updates as the gateway sees them: the centre's command becomes a request, the updater's state becomes events and lamp.
 //!
-//! Owns: what is reported of an update, and that its outcome is reported once, also across a restart. Never does: fetch or
+//! Owns: what is reported of an update, and that its outcome is reported until somebody has heard it, also across a restart. Never does: fetch or
 //! write an update; the updater is another process, of root, without the gateway's sound card and with nothing of its
 //! network.
 
@@ -171,14 +171,14 @@ impl Gateway {
         self.update.reporting = None;
     }
 
-    /// A message will not reach the broker: its report is made again at the next introduction.
+    /// A message has reached nobody: its report is made again at the next introduction, or when the hub comes.
     pub(super) fn update_lost(&mut self, token: u64) {
         self.update
             .reporting
             .take_if(|(reporting, _)| *reporting == token);
     }
 
-    /// The broker has a message.
+    /// The broker has a message, and somebody to give it to.
     pub(super) fn update_answered(&mut self, token: u64) {
         if let Some((_, reported)) = self
             .update

@@ -135,6 +135,10 @@ enum Fault {
     Busy(u16),
     #[error("the server answers {0}; check the address")]
     Refused(u16),
+    #[error(
+        "a web page came instead of the file, as from a network that wants a login; check the address, and look after the booth's network"
+    )]
+    Page,
     #[error(transparent)]
     Elsewhere(Elsewhere),
     #[error("the server answers with another part of the file")]
@@ -153,7 +157,7 @@ impl Fault {
     /// Whether it may be gone at the next try.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Line(_) | Self::Read(_) | Self::Ended | Self::Busy(_) => true,
+            Self::Line(_) | Self::Read(_) | Self::Ended | Self::Busy(_) | Self::Page => true,
             Self::Refused(_)
             | Self::Elsewhere(_)
             | Self::OtherPart
@@ -199,6 +203,11 @@ impl Part {
     /// Of the answer to a question for the bytes from `at` on.
     fn of<B>(response: &Response<B>, at: u64) -> Result<Self, Fault> {
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let is_page = header("content-type")
+            .is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/html"));
+        if is_page && response.status().is_success() {
+            return Err(Fault::Page);
+        }
         let (from, total) = match response.status().as_u16() {
             200 => (
                 0,
@@ -364,6 +373,11 @@ impl Download {
     }
 }
 
+/// Whether this is how a web page begins, whatever its server calls it; no update does.
+fn is_page(begins: &[u8]) -> bool {
+    begins.trim_ascii_start().first() == Some(&b'<')
+}
+
 /// First byte and length of the whole in `bytes 5-9/10`.
 fn content_range(text: &str) -> Option<(u64, u64)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
@@ -396,6 +410,10 @@ impl Read for Download {
                     self.rest(Fault::Ended)?
                 }
                 Ok(0) => return Ok(0),
+                Ok(read) if self.at == 0 && is_page(&buffer[..read]) => {
+                    (self.total, self.etag) = (None, None);
+                    self.rest(Fault::Page)?;
+                }
                 Ok(read) => {
                     self.body = Some(body);
                     self.at += read as u64;

@@ -677,6 +677,43 @@ fn a_download_goes_on_where_its_connection_broke_whatever_the_server_can() {
 }
 
 #[test]
+fn a_web_page_of_a_network_that_wants_a_login_ends_no_download() {
+    let file: Vec<u8> = (0..200_000u32).map(|at| (at / 7) as u8).collect();
+    let page = "<html><body>Please log in</body></html>";
+    for kind in ["text/html; charset=utf-8", "Text/HTML", "text/plain", ""] {
+        let manners = Manners {
+            page: Some((kind, page, 2)),
+            ..Manners::default()
+        };
+        let server = Server::start(file.clone(), manners);
+        assert!(fetched(&server.url).expect("whole") == file, "{kind}");
+        assert_eq!(server.ranges().len(), 3, "{kind}");
+    }
+    // One that comes in the middle is no part of the file either, nor another file.
+    let server = Server::start(file.clone(), Manners::default());
+    server.behave(|manners| manners.cut_after = Some(70_000));
+    let mut download =
+        Download::new(&server.url, None, Whence::anywhere(), patience()).expect("an address");
+    let mut bytes = vec![0; 70_000];
+    download.read_exact(&mut bytes).expect("a part");
+    server.behave(|manners| {
+        manners.cut_after = None;
+        manners.page = Some(("text/html", page, 1));
+    });
+    download.read_to_end(&mut bytes).expect("the rest");
+    assert!(bytes == file);
+    // Where nothing else ever comes, that is said.
+    let manners = Manners {
+        page: Some(("text/html", page, 9)),
+        ..Manners::default()
+    };
+    let server = Server::start(file, manners);
+    let said = fetched(&server.url).expect_err("no file");
+    assert!(said.contains("a web page came instead"), "{said}");
+    assert_eq!(server.ranges().len(), 3);
+}
+
+#[test]
 fn neither_an_address_nor_a_redirect_leads_where_the_technician_has_not_allowed_it() {
     let whence = |allow: &[&str]| Whence::parse(allow).expect("entries");
     let fetched = |url: &str, whence: Whence| {
@@ -939,4 +976,39 @@ fn the_centre_asks_the_gateway_leaves_a_request_and_every_outcome_is_told_once()
     assert_eq!(heard("event/update")["phase"], "committed");
     gateway.stop();
     assert!(Path::new(&told).exists());
+}
+
+#[test]
+fn an_outcome_that_nobody_heard_is_told_until_somebody_does() {
+    let broker = Broker::open();
+    let updater = tempfile::tempdir().expect("a folder");
+    let state = json!({
+        "schema": 1, "phase": "rolled_back", "at": "2026-11-25T12:20:00.000Z", "reason": "the gateway was not ready",
+    });
+    std::fs::write(updater.path().join("state.json"), state.to_string()).expect("written");
+    let home = BoothHome::new(
+        broker.port,
+        &format!("[update]\nkeys = []\nstate = {:?}\n", updater.path()),
+    );
+    let told = home.spool().join("update/told");
+    let up = |kind: &str| format!("booth/1/up/rundhoej-1/{kind}");
+    // Nobody listens to events. The broker answers in order: what comes after the outcome shows that it had it.
+    let others = Listener::listening(broker.port, "others", &[up("health")]);
+    let gateway = Gateway::start_deaf(&home);
+    gateway.reaches("connected", 1);
+    others.hear("health");
+    gateway.stop();
+    assert!(!told.exists(), "nobody heard it");
+    let gateway = Gateway::start_deaf(&home);
+    gateway.reaches("connected", 1);
+    others.hear("health");
+    // The hub comes.
+    let hub = Listener::listening(broker.port, "hub", &[up("event/update")]);
+    hub.publish_at("booth/1/hub/state", true, r#"{"state":"online"}"#);
+    let event: Value = serde_json::from_slice(&hub.hear("event/update").payload).expect("JSON");
+    assert_eq!(event["phase"], "rolled_back");
+    until("it is noted that it was told", || {
+        told.exists().then_some(())
+    });
+    gateway.stop();
 }

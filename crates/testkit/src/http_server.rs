@@ -16,6 +16,8 @@ pub struct Manners {
     /// Answers this at first, so many times.
     pub first: Option<(u16, usize)>,
     pub etag: Option<&'static str>,
+    /// Answers this page at first with 200, so many times: its `Content-Type`, empty for none, and its text.
+    pub page: Option<(&'static str, &'static str, usize)>,
     /// Sends on to this address.
     pub location: Option<String>,
     /// Brings some bytes fifty times a second, and no end.
@@ -30,6 +32,7 @@ impl Default for Manners {
             length: true,
             first: None,
             etag: Some("\"1\""),
+            page: None,
             location: None,
             drips: false,
         }
@@ -118,8 +121,23 @@ fn answer(
             Some((status, times)) if times > 1 => Some((status, times - 1)),
             _ => None,
         };
+        manners.page = match manners.page {
+            Some((kind, text, times)) if times > 1 => Some((kind, text, times - 1)),
+            _ => None,
+        };
         now
     };
+    if let Some((kind, text, _)) = manners.page {
+        let length = text.len();
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n"
+        )?;
+        if !kind.is_empty() {
+            write!(out, "Content-Type: {kind}\r\n")?;
+        }
+        return write!(out, "\r\n{text}");
+    }
     if let Some((status, _)) = manners.first {
         write!(
             out,
