@@ -751,8 +751,10 @@ fn an_idle_booth_writes_almost_nothing() {
     let from = machine.uptime();
     let busy = machine.ask("busy");
     let before: f64 = machine.ask("sync; written").parse().expect("bytes");
+    let elsewhere = machine.ask("written_elsewhere");
     idle(&mut machine, 60);
     let after: f64 = machine.ask("sync; written").parse().expect("bytes");
+    let elsewhere_after = machine.ask("written_elsewhere");
     figure(
         "the processor was busy for",
         machine.ask(&format!("busy {busy}")),
@@ -767,6 +769,10 @@ fn an_idle_booth_writes_almost_nothing() {
     );
     assert!(passed >= 1.0, "{passed} h");
     assert!(hourly <= 1_000_000.0, "{hourly} bytes an hour");
+    assert_eq!(
+        elsewhere_after, elsewhere,
+        "bytes outside the data partition: BOOTH-STATUS.TXT has no news in that hour"
+    );
     assert!(memory <= 110, "{memory} MiB");
 }
 

@@ -25,6 +25,8 @@ busy() { awk -v before="${1:-}" '/^cpu / { all = $2 + $3 + $4 + $5 + $6 + $7 + $
     else { split(before, was, ":"); printf "%d %% of %d s\n", 100 - 100 * (idle - was[2]) / (all - was[1]), (all - was[1]) / 100 } exit }' /proc/stat; }
 # The data partition's bytes written since the boot.
 written() { awk '{ print $7 * 512 }' /sys/class/block/vda4/stat; }
+# Those of all other partitions, and of the disk outside of them.
+written_elsewhere() { awk '{ all[FILENAME] = $7 * 512 } END { print all["/sys/class/block/vda/stat"] - all["/sys/class/block/vda4/stat"] }' /sys/class/block/vda/stat /sys/class/block/vda4/stat; }
 if [ "${1:-}" = serve ]; then
     journalctl -b -u booth-gateway -o verbose --no-tail -f >$heard 2>/dev/null &
     exec 3<>$agent
