@@ -37,6 +37,7 @@ booth-gateway)
     # ExecReload has /bin/kill.
     more=', procps'
     put 644 "$own/booth.toml" etc/booth-gateway/booth.toml
+    put 755 "$repository/image/system/usr/lib/booth/restart" usr/lib/booth/restart
     put 644 "$repository/image/system/etc/udev/rules.d/60-booth.rules" usr/lib/udev/rules.d/60-booth-gateway.rules
     ;;
 booth-hub)

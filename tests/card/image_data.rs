@@ -99,7 +99,7 @@ impl Card {
             }}
             card=$(losetup --find --show {read_only} card.img)
             end() {{
-                umount "$root/var/lib/booth-gateway" "$root/var/lib/systemd/timesync" "$root/data" 2>/dev/null || true
+                umount "$root/var/lib/booth-gateway" "$root/var/lib/booth-restart" "$root/var/lib/systemd/timesync" "$root/data" 2>/dev/null || true
                 partx --delete "$card" 2>/dev/null || true
                 losetup --detach "$card"
             }}

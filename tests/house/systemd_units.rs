@@ -1,6 +1,7 @@
 //! The units are least privilege, by systemd's own measure.
 #![allow(clippy::disallowed_methods)]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -184,7 +185,8 @@ fn a_restart_is_begun_by_a_request_in_ram_alone_and_not_often() {
         &service,
         "ExecStartPre=/usr/bin/rm -f /run/booth-gateway/restart",
     );
-    has(&service, "StartLimitBurst=3");
+    has(&service, "ExecStart=/usr/lib/booth/restart");
+    has(&service, "StateDirectory=booth-restart");
     let gateway = std::fs::read_to_string(unit("booth-gateway.service")).expect("the unit");
     has(&gateway, "RuntimeDirectory=booth-gateway");
     for name in ["booth-restart.path", "booth-restart.service"] {
@@ -198,6 +200,53 @@ fn a_restart_is_begun_by_a_request_in_ram_alone_and_not_often() {
             assert!(!said.contains(wrong), "{said}");
         }
     }
+}
+
+#[test]
+fn three_restarts_an_hour_are_the_most_over_the_restarts_themselves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("bin")).expect("a folder");
+    std::fs::create_dir(at("state")).expect("a folder");
+    let stand_in = |name: &str, says: &str| {
+        let place = at("bin").join(name);
+        std::fs::write(&place, format!("#!/bin/sh\n{says}\n")).expect("written");
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    };
+    let done = at("done");
+    stand_in("systemctl", &format!("echo $* >>'{}'", done.display()));
+    stand_in("sleep", "");
+    let restarts = |ran: u64, kind: &str| {
+        stand_in("cut", &format!("echo {ran}"));
+        stand_in("stat", &format!("echo {kind}"));
+        let before = std::fs::read_to_string(&done).unwrap_or_default();
+        let path = std::env::var("PATH").expect("a PATH");
+        let status = Command::new("sh")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("image/system/usr/lib/booth/restart"))
+            .env("PATH", format!("{}:{path}", at("bin").display()))
+            .env("STATE_DIRECTORY", at("state"))
+            .status()
+            .expect("a shell");
+        let asked = std::fs::read_to_string(&done).unwrap_or_default() != before;
+        assert_eq!(status.success(), asked);
+        asked
+    };
+    // Each number is how long the machine has run since the restart before.
+    for ran in [7_000, 40, 50] {
+        assert!(restarts(ran, "ext2/ext3"));
+    }
+    assert!(!restarts(60, "ext2/ext3"), "150 s since the first of three");
+    assert!(!restarts(3_509, "ext2/ext3"));
+    assert!(restarts(3_510, "ext2/ext3"));
+    assert!(!restarts(30, "ext2/ext3"));
+    assert!(restarts(3_600, "ext2/ext3"));
+    // A count in RAM would be lost with the restart.
+    std::fs::remove_file(at("state/restarts")).expect("there was one");
+    assert!(!restarts(3_599, "tmpfs"));
+    assert!(restarts(3_600, "overlayfs"));
+    std::fs::remove_dir(at("state")).expect("nothing was noted");
+    assert!(!restarts(3_599, "ext2/ext3"), "it cannot be written");
+    assert!(restarts(3_600, "ext2/ext3"));
 }
 
 #[test]

@@ -91,8 +91,8 @@ S
         grep "start .*booth-stick.socket" /asked
         none "start .*booth-(gateway|hub|new-version)" /asked'
     check "every unit is one that systemd takes" '
-        systemd-analyze verify --recursive-errors=no booth-gateway.service booth-hub.service booth-new-version.service booth-stick.socket booth-stick.service 2>&1 | tee /tmp/said
-        none "booth-[a-z-]*\.(service|socket):.*(Unknown|not executable|Failed)" /tmp/said'
+        systemd-analyze verify --recursive-errors=no booth-gateway.service booth-hub.service booth-new-version.service booth-stick.socket booth-stick.service booth-restart.path booth-restart.service 2>&1 | tee /tmp/said
+        none "booth-[a-z-]*\.(service|socket|path):.*(Unknown|not executable|Failed)" /tmp/said'
     check "an upgrade keeps what a person wrote, stops nothing, and asks for the new version when nobody is at the handset" '
         printf "[booth]\nid = \"rundhoej-1\"\n[privacy]\nseal = false\n" >/etc/booth-gateway/booth.toml
         mkdir -p /var/lib/booth-gateway/clips && echo words >/var/lib/booth-gateway/clips/x.clip

@@ -96,6 +96,7 @@ impl Machine {
             ("systemd/booth.sysusers.conf", "booth.sysusers.conf"),
             ("systemd/booth-restart.path", "booth-restart.path"),
             ("systemd/booth-restart.service", "booth-restart.service"),
+            ("image/system/usr/lib/booth/restart", "restart"),
             ("tests/vm/run.sh", "run.sh"),
         ] {
             std::fs::copy(repository().join(from), rig.join(to))

@@ -27,6 +27,7 @@ say "lines on $chip"
 install -m 755 /rig/booth-gateway /usr/bin/booth-gateway
 install -m 644 /rig/booth-gateway.service /etc/systemd/system/
 install -m 644 /rig/booth-restart.path /rig/booth-restart.service /etc/systemd/system/
+install -D -m 755 /rig/restart /usr/lib/booth/restart
 install -m 644 /rig/booth.sysusers.conf /usr/lib/sysusers.d/booth.conf
 systemd-sysusers
 install -d /etc/booth-gateway
@@ -62,7 +63,7 @@ dial() {
 }
 speak() { aplay -q -D plughw:CARD=mic,DEV=0 /rig/speech.wav || fail "aplay"; }
 
-systemctl start booth-restart.path || fail "booth-restart.path does not start"
+systemctl enable --now booth-restart.path || fail "booth-restart.path does not start"
 systemctl start booth-gateway || fail "the unit does not start"
 # At rest the pulse contact is closed and the case is shut.
 pull $pulse down
