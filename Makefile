@@ -26,6 +26,8 @@
 #   mmdebstrap                                        makes folders of Debian: the machine, the image's builder, the proof of these lists
 #   curl debian-archive-keyring                       fetches packages by name and hash; knows Debian's signatures of their lists
 #   mtools dosfstools                                 the card as a technician writes it; does its FAT mend after a power cut?
+#   exfatprogs                                        USB sticks as shops sell them
+#   busybox                                           the initrd's own shell
 #   device-tree-compiler                              the device tree of a Raspberry Pi 3 as QEMU's serial port needs it
 #   minisign                                          signs updates
 #   lintian                                           the rules of Debian packages
@@ -36,7 +38,7 @@ build = cargo gcc libc6-dev make cmake pkg-config libasound2-dev ca-certificates
 sound = pulseaudio pulseaudio-utils libasound2-plugins
 run_packages = $(build) mosquitto opus-tools espeak-ng $(if $(MIC),alsa-utils,$(sound))
 demo-city_packages = $(build) mosquitto espeak-ng
-test_packages = $(build) $(sound) mosquitto mosquitto-clients postgresql opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools systemd curl openssl age python3-cryptography python3-jsonschema python3-yaml espeak-ng
+test_packages = $(build) $(sound) mosquitto mosquitto-clients postgresql opus-tools chromium chromium-driver e2fsprogs mount fdisk dosfstools exfatprogs busybox systemd curl openssl age python3-cryptography python3-jsonschema python3-yaml espeak-ng
 bench_packages = $(build) $(sound) mosquitto mosquitto-clients postgresql opus-tools e2fsprogs valgrind python3-venv python3-dev
 compare_packages = $(build) $(sound) mosquitto opus-tools alsa-utils ffmpeg e2fsprogs mount mmdebstrap
 torture_packages = $(build) $(sound) mosquitto mosquitto-clients opus-tools e2fsprogs mount
@@ -110,6 +112,7 @@ test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## every test, on real components that it starts and ends itself
 	$(needs)
 	cargo test --no-run --all-targets --features demo
+	cargo test --no-run --package booth-testkit --lib
 	@tests/lanes.sh
 
 vm-test: ## the installed product in a virtual machine: simulated GPIO lines, a kernel sound card, systemd; as root, 5 to 10 minutes

@@ -22,6 +22,8 @@ cargo test --no-fail-fast --features demo "${waits[@]}" >"$log" 2>&1 &
 lane=$!
 status=0
 cargo test --no-fail-fast --features demo --lib --bins --examples --benches "${works[@]}" || status=1
+# No default member: beside the product in one build, its features of other crates would be the product's.
+cargo test --no-fail-fast --package booth-testkit --lib || status=1
 kill -0 "$lane" 2>/dev/null && echo "-- waiting for: ${waiting[*]}"
 wait "$lane" || status=1
 cat "$log"

@@ -45,7 +45,7 @@ fn home_assistant(broker: &CityBroker) -> Listener {
 /// By its own code, where a Python that has it is named.
 fn judged_by_home_assistant(heard: &Value) {
     let Some(python) = std::env::var_os("HOME_ASSISTANT_PYTHON") else {
-        println!(
+        booth_host::complain!(
             "!! NOT RUN: Home Assistant itself: HOME_ASSISTANT_PYTHON names no Python (3.13) with the packages homeassistant and paho-mqtt"
         );
         return;

@@ -201,7 +201,7 @@ fn the_book_is_built_without_a_complaint() {
         .arg(repository())
         .output();
     let Ok(built) = built else {
-        println!("!! NOT RUN: mdbook is not installed; `make book` installs it");
+        booth_host::complain!("!! NOT RUN: mdbook is not installed; `make book` installs it");
         return;
     };
     let said = String::from_utf8_lossy(&built.stderr).into_owned();

@@ -620,7 +620,7 @@ fn a_broker_that_takes_small_messages_only_keeps_the_connection_and_says_so_by_i
 #[test]
 fn an_address_of_version_six_is_one_for_booth_doctor_and_hub() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        println!("!! addresses of version 6 were NOT TRIED: this machine has none");
+        booth_host::complain!("!! addresses of version 6 were NOT TRIED: this machine has none");
         return;
     }
     let port = booth_testkit::hub::free_port();
@@ -686,7 +686,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_file_system_is_told_lets_confirmed_clips_leave_and_recovers() {
     let Some(disk) = SmallDisk::mount() else {
-        println!("!! the full file system was NOT RUN: mounting a tmpfs needs root");
+        booth_host::complain!("!! the full file system was NOT RUN: mounting a tmpfs needs root");
         return;
     };
     let broker = Broker::open();

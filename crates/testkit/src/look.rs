@@ -70,7 +70,7 @@ impl Look {
             std::fs::read_to_string(axe).map_err(|why| why.to_string())
         });
         if let Err(why) = &axe {
-            eprintln!("!! pages by axe-core and html-validate: NOT LOOKED AT: {why}");
+            booth_host::complain!("!! pages by axe-core and html-validate: NOT LOOKED AT: {why}");
         }
         let pictures = std::env::var_os("BOOTH_PICTURES").map(PathBuf::from);
         if let Some(folder) = &pictures {

@@ -51,11 +51,12 @@ pub fn kinds(what: &str) -> Vec<&'static str> {
     let mut kinds = Vec::new();
     for (kind, maker) in makers {
         let is_known = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).is_ok();
-        let can_be_made = Command::new(maker).arg("-V").output().is_ok();
-        match is_known && can_be_made {
+        let made = Command::new(maker).arg("-V").output();
+        made.unwrap_or_else(|error| panic!("{maker}: {error}; the Makefile names its package"));
+        match is_known {
             true => kinds.push(kind),
             false => booth_host::complain!(
-                "!! {what}: NOT RUN with {kind}, which this kernel does not know or {maker} is missing for"
+                "!! {what}: NOT RUN with {kind}, which this kernel does not know"
             ),
         }
     }

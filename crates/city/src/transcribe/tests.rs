@@ -222,8 +222,8 @@ fn drafted(command: &[&str], language: &str) -> Vec<(String, String, Option<Stri
 fn a_small_recogniser_drafts_what_is_said_through_the_whole_pipe() {
     let python = repository().join("target/sphinx/bin/python");
     if !python.exists() || !is_installed("ffmpeg") {
-        println!(
-            "NOT RUN: no recogniser. python3 -m venv target/sphinx && target/sphinx/bin/pip install pocketsphinx==5.1.1; apt install ffmpeg"
+        booth_host::complain!(
+            "!! a small recogniser: NOT RUN. python3 -m venv target/sphinx && target/sphinx/bin/pip install pocketsphinx==5.1.1; apt install ffmpeg"
         );
         return;
     }
@@ -240,7 +240,7 @@ fn a_small_recogniser_drafts_what_is_said_through_the_whole_pipe() {
 #[test]
 fn the_hook_for_whisper_cpp_reads_what_its_command_line_answers() {
     if !is_installed("ffmpeg") || !is_installed("python3") {
-        println!("NOT RUN: apt install ffmpeg python3");
+        booth_host::complain!("!! the hook for whisper.cpp: NOT RUN: apt install ffmpeg python3");
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");

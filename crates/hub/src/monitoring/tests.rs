@@ -585,7 +585,7 @@ fn telegraf_listens_to_the_contracts_topic() {
 fn is_here(program: &str) -> bool {
     let is_here = Command::new(program).arg("--version").output().is_ok();
     if !is_here {
-        println!(
+        booth_host::complain!(
             "!! {program}: NOT RUN: it is not in the PATH; docs/testing.md says how to get it"
         );
     }

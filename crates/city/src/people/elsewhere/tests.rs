@@ -91,7 +91,7 @@ fn provider() -> Option<Running> {
     let mut child = match started {
         Ok(child) => child,
         Err(why) => {
-            println!("!! OpenID Connect against a real provider: NOT RUN: {why}");
+            booth_host::complain!("!! OpenID Connect against a real provider: NOT RUN: {why}");
             return None;
         }
     };
