@@ -155,6 +155,8 @@ pub struct Arrived {
     pub may_publish: Publish,
     /// The notice that its citizen heard or read.
     pub notice_id: Option<String>,
+    /// Whoever runs the hub has marked it as a child's.
+    pub is_child: bool,
 }
 
 /// A message that is no more: withdrawn by its citizen, or deleted.
@@ -398,6 +400,8 @@ pub trait Centre: Send + Sync + 'static {
     fn gone(&self, after: i64, limit: usize) -> Result<Vec<Gone>, CentreError>;
     /// The place of what went last; 0 where nothing is gone. A store that was restored has a lower one.
     fn newest_gone(&self) -> Result<i64, CentreError>;
+    /// The messages that whoever runs the hub has marked as a child's, in no order. A mark may come, and go, at any time.
+    fn children(&self) -> Result<Vec<ClipId>, CentreError>;
     /// The sound of a message, a complete Ogg Opus file, opened in memory.
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError>;
     /// The text of a written message.

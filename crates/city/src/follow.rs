@@ -2,13 +2,15 @@
 //!
 //! Owns: the facts of arrival in the table `message`. Never does: touch what people decided, but for a message that is gone: its row, its
 //! transcript and everything that hangs on it are deleted, and only its id and where it counted are noted in `gone`. A failure leaves the
-//! place as it was; the next look goes on from there, and what is gone is [`Withheld`] until it can be deleted.
+//! place as it was; the next look goes on from there, and what is gone is [`Withheld`] until it can be deleted. What the hub has marked as a
+//! child's since is taken off the pages and waits at the desk again: what was decided was decided about somebody else.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
 use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::Timestamp;
+use serde_json::json;
 
 use booth_contract::Publish;
 use booth_contract::time::rfc3339;
@@ -16,7 +18,7 @@ use booth_host::clock;
 
 use crate::City;
 use crate::centre::{Arrived, Centre, Gone, Source};
-use crate::store::CityError;
+use crate::store::{Act, Actor, CityError};
 
 /// Messages that are taken over in one transaction.
 const AT_ONCE: usize = 500;
@@ -27,6 +29,7 @@ pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
     // Nobody is shown what is gone while what arrived is taken over, or cannot be.
     let gone = let_go_of_all(city);
     let arrived = start_over(city, centre).and_then(|()| all_of(|| take_over(city, centre)));
+    city.store.empty_log();
     gone.and(arrived)?;
     if with_late {
         admit_late(city, centre)?;
@@ -38,7 +41,8 @@ pub(crate) fn follow(city: &City, with_late: bool) -> Result<(), CityError> {
 pub(crate) fn let_go_of_all(city: &City) -> Result<(), CityError> {
     let centre = &*city.centre;
     know_the_store(city, centre)?;
-    all_of(|| let_go(city, centre))
+    let gone = all_of(|| let_go(city, centre));
+    gone.and(note_children(city, centre))
 }
 
 /// In another store, or one that was made anew from its files, all places are others, and so are those of what is gone in one that an older database
@@ -84,18 +88,24 @@ fn all_of(mut some: impl FnMut() -> Result<bool, CityError>) -> Result<(), CityE
     Ok(())
 }
 
-/// Messages that are gone and that a database which takes nothing still has: nobody is shown their words.
+/// Messages that are gone, or were marked as a child's, and that a database which takes nothing still has as they were: nobody is shown their words.
 #[derive(Debug, Default)]
-pub(crate) struct Withheld(RwLock<BTreeSet<String>>);
+pub(crate) struct Withheld(RwLock<Ids>);
+
+#[derive(Debug, Default)]
+struct Ids {
+    gone: BTreeSet<String>,
+    children: BTreeSet<String>,
+}
 
 impl Withheld {
     /// Whether this message is one of them.
     pub(crate) fn has(&self, id: &str) -> bool {
         let ids = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        ids.contains(id)
+        ids.gone.contains(id) || ids.children.contains(id)
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeSet<String>)) {
+    fn change(&self, change: impl FnOnce(&mut Ids)) {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -110,7 +120,8 @@ fn withhold(city: &City, centre: &dyn Centre, mut after: i64) -> Result<(), City
         };
         after = last.place;
         city.withheld.change(|ids| {
-            ids.extend(gone.iter().map(|gone| gone.id.as_str().to_owned()));
+            let gone = gone.iter().map(|gone| gone.id.as_str().to_owned());
+            ids.gone.extend(gone);
         });
     }
 }
@@ -167,12 +178,13 @@ fn let_go(city: &City, centre: &dyn Centre) -> Result<bool, CityError> {
     let last = last.place.to_string();
     city.sounds
         .forget_gone(|kept| !gone.iter().any(|gone| gone.id.as_str() == kept));
-    let deleted = city.store.change_quietly(|db| {
+    let deleted = city.store.change_forgetting(|db| {
+        let mut words_went = false;
         for Gone { id, .. } in &gone {
-            forget(db, id)?;
+            words_went |= forget(db, id)?;
         }
         set(db, "gone", &last)?;
-        Ok(())
+        Ok(words_went)
     });
     if let Err(error) = deleted {
         withhold(city, centre, after)?;
@@ -181,15 +193,80 @@ fn let_go(city: &City, centre: &dyn Centre) -> Result<bool, CityError> {
     city.forget_pages();
     city.withheld.change(|ids| {
         for gone in &gone {
-            ids.remove(gone.id.as_str());
+            ids.gone.remove(gone.id.as_str());
         }
     });
     Ok(gone.len() == AT_ONCE)
 }
 
+/// Takes over which messages the hub has marked as a child's, and which marks were taken back.
+fn note_children(city: &City, centre: &dyn Centre) -> Result<(), CityError> {
+    let marked = centre.children()?;
+    let marked: BTreeSet<String> = marked.iter().map(|id| id.as_str().to_owned()).collect();
+    let (new, taken_back) = city.store.read(|db| {
+        let known: BTreeSet<String> = db
+            .prepare_cached("SELECT id FROM message WHERE child_at_hub = 1")?
+            .query_map([], |row| row.get(0))?
+            .collect::<booth_database::Result<_>>()?;
+        let mut is_here =
+            db.prepare_cached("SELECT EXISTS (SELECT 1 FROM message WHERE id = ?1)")?;
+        let mut new = BTreeSet::new();
+        for id in marked.difference(&known) {
+            if is_here.query_row([id], |row| row.get(0))? {
+                new.insert(id.clone());
+            }
+        }
+        let taken_back: Vec<String> = known.difference(&marked).cloned().collect();
+        Ok((new, taken_back))
+    })?;
+    if new.is_empty() && taken_back.is_empty() {
+        return Ok(());
+    }
+    let noted = city.store.change_telling(|db| {
+        let mut acts = Vec::new();
+        for id in &new {
+            let before = mark_child(db, id)?;
+            let act = Act::new(Actor::CommandLine, MARKED_AS_A_CHILDS, id.as_str());
+            acts.push(act.with(json!({ "before": before })));
+        }
+        for id in &taken_back {
+            db.prepare_cached("UPDATE message SET child_at_hub = 0 WHERE id = ?1")?
+                .execute([id])?;
+        }
+        Ok(((), acts))
+    });
+    let is_noted = noted.is_ok();
+    city.withheld.change(|ids| {
+        ids.children = if is_noted { BTreeSet::new() } else { new };
+    });
+    city.forget_pages();
+    noted
+}
+
+/// In the log of acts: the hub's mark came over after the message.
+pub(crate) const MARKED_AS_A_CHILDS: &str = "marked as a child's";
+
+/// Marks a message as a child's. What was decided, or proposed, before anybody said so waits for a decision again; what the desk has decided about
+/// a child stays. Returns what the message was.
+fn mark_child(db: &Transaction<'_>, id: &str) -> booth_database::Result<String> {
+    let before = db
+        .prepare_cached("SELECT state FROM message WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    db.prepare_cached(
+        "UPDATE message SET state = 'waiting', with_voice = 0, decided_at = NULL, decided_by = NULL, second_by = NULL, published_at = NULL
+         WHERE id = ?1 AND child = 0 AND state IN ('waiting', 'published')",
+    )?
+    .execute([id])?;
+    db.prepare_cached(
+        "UPDATE message SET child_at_hub = 1, child = 1, version = version + 1 WHERE id = ?1",
+    )?
+    .execute([id])?;
+    Ok(before)
+}
+
 /// Deletes everything that is known of a message but where it counted, and why it is gone. What retention deletes is counted in the same
-/// transaction, so that each message counts once.
-pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> booth_database::Result<()> {
+/// transaction, so that each message counts once. Whether there was something to delete.
+pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> booth_database::Result<bool> {
     let at = rfc3339(clock::wall());
     db.prepare_cached(
         "INSERT INTO retention (at, class, number) SELECT at, class, 1 FROM leaving WHERE message_id = ?1 AND why = 'retention'
@@ -204,9 +281,10 @@ pub(crate) fn forget(db: &Transaction<'_>, id: &str) -> booth_database::Result<(
     .execute(params![id, at])?;
     db.prepare_cached("DELETE FROM named_area WHERE message_id = ?1")?
         .execute([id])?;
-    db.prepare_cached("DELETE FROM message WHERE id = ?1")?
+    let deleted = db
+        .prepare_cached("DELETE FROM message WHERE id = ?1")?
         .execute([id])?;
-    Ok(())
+    Ok(deleted > 0)
 }
 
 fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> booth_database::Result<()> {
@@ -224,8 +302,8 @@ fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> booth_databas
     // A second time the same message: the clock may have been corrected.
     db.prepare_cached(
         "INSERT INTO message (id, kind, source, booth_id, placement, area_id, campaign_id, question_id, choice, lang, said_at, day, hour,
-           weekday, received_at, duration_ms, speech_ratio, rms_dbfs, recovered, may_publish, notice_id)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21
+           weekday, received_at, duration_ms, speech_ratio, rms_dbfs, recovered, may_publish, notice_id, child, child_at_hub)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?22
          WHERE NOT EXISTS (SELECT 1 FROM gone WHERE gone.id = ?1)
          ON CONFLICT (id) DO UPDATE SET said_at = excluded.said_at, day = excluded.day, hour = excluded.hour,
            weekday = excluded.weekday, placement = excluded.placement,
@@ -257,6 +335,7 @@ fn insert(city: &City, db: &Transaction<'_>, message: &Arrived) -> booth_databas
             Publish::Voice => "voice",
         },
         message.notice_id,
+        message.is_child,
     ])?;
     Ok(())
 }

@@ -27,6 +27,8 @@ pub(crate) struct Holdings {
     pub(crate) gone: Vec<ClipId>,
     pub(crate) sounds: BTreeMap<String, Vec<u8>>,
     pub(crate) texts: BTreeMap<String, String>,
+    /// Messages that are sealed to a key which is not here.
+    pub(crate) sealed: BTreeSet<String>,
     pub(crate) campaigns: Vec<Campaign>,
     pub(crate) stopped: Stopped,
     pub(crate) prompts: BTreeMap<String, Vec<u8>>,
@@ -77,6 +79,7 @@ pub(crate) fn spoken(id: &str) -> Arrived {
         recovered: false,
         may_publish: Publish::Voice,
         notice_id: Some("notice".into()),
+        is_child: false,
     }
 }
 
@@ -253,10 +256,19 @@ impl Centre for FakeCentre {
         Ok(self.have().gone.len() as i64)
     }
 
+    fn children(&self) -> Result<Vec<ClipId>, CentreError> {
+        let have = self.have();
+        let marked = have.arrived.iter().filter(|message| message.is_child);
+        Ok(marked.map(|message| message.id.clone()).collect())
+    }
+
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {
         let have = self.have();
         if let Some(refused) = &have.refuses {
             return Err(refused.clone());
+        }
+        if have.sealed.contains(id.as_str()) {
+            return Err(CentreError::Sealed);
         }
         let sound = have.sounds.get(id.as_str());
         sound.cloned().ok_or(CentreError::NotThere)

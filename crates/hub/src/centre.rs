@@ -287,6 +287,7 @@ fn arrived_from(row: &Row<'_>) -> booth_database::Result<(i64, Option<Arrived>)>
             _ => Publish::No,
         },
         notice_id: row.get(15)?,
+        is_child: row.get(17)?,
     };
     Ok((place, Some(arrived)))
 }
@@ -297,7 +298,7 @@ impl Centre for HubCentre {
         let mut statement = db
             .prepare_cached(&format!(
                 "SELECT rowid, clip_id, kind, sender, booth_id, campaign_id, question_id, choice,
-                   lang, started_at, received_at, duration_ms, manifest, recovered, publish, notice_id, clock_synced
+                   lang, started_at, received_at, duration_ms, manifest, recovered, publish, notice_id, clock_synced, child
                  FROM kept WHERE rowid > ?1 AND {COUNTED} AND kind IN ('audio', 'choice', 'text') ORDER BY rowid LIMIT ?2"
             ))
             .map_err(failed)?;
@@ -365,6 +366,18 @@ impl Centre for HubCentre {
 
     fn newest_gone(&self) -> Result<i64, CentreError> {
         self.highest("rowid", "withdrawn")
+    }
+
+    fn children(&self) -> Result<Vec<ClipId>, CentreError> {
+        let db = self.db();
+        let found = db
+            .prepare_cached("SELECT clip_id FROM kept WHERE child = 1")
+            .and_then(|mut asked| {
+                let rows = asked.query_map([], |row| row.get::<_, String>(0))?;
+                rows.collect::<booth_database::Result<Vec<_>>>()
+            });
+        let ids = found.map_err(failed)?.into_iter();
+        Ok(ids.map(ClipId::from).collect())
     }
 
     fn sound(&self, id: &ClipId) -> Result<Vec<u8>, CentreError> {

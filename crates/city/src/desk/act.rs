@@ -15,6 +15,7 @@ use super::decide::{Content, Decider, Refusal, Rules, State, Wish, judge};
 use super::rows::{self, Message};
 use super::themes;
 use crate::City;
+use crate::follow::MARKED_AS_A_CHILDS;
 use crate::ideas;
 use crate::people::{Person, Right};
 use crate::sentence;
@@ -152,6 +153,11 @@ fn decided(
     let allows = campaign.and_then(|id| children.get(id));
     let known = message.known(allows.is_none_or(|word| word != "not_published"));
     let content = decision.content.as_ref().unwrap_or(&message.content);
+    let content = Content {
+        is_child: content.is_child || message.is_childs_at_hub,
+        ..content.clone()
+    };
+    let content = &content;
     let decider = Decider {
         account: person.account,
         understands: &person.languages,
@@ -211,10 +217,10 @@ fn last_of(tx: &Transaction<'_>, message: &Message) -> booth_database::Result<Op
     let who: Option<String> = tx
         .prepare_cached(
             "SELECT who FROM act WHERE about = ?1
-               AND what IN ('undone', 'transcribed', 'proposed', 'corrected', 'published', 'heard', 'rejected')
+               AND what IN ('undone', 'transcribed', 'proposed', 'corrected', 'published', 'heard', 'rejected', ?2)
              ORDER BY seq DESC LIMIT 1",
         )?
-        .query_row([&message.id], |row| row.get(0))
+        .query_row([&message.id, MARKED_AS_A_CHILDS], |row| row.get(0))
         .optional()?;
     let account = who.as_deref().and_then(Actor::account_in);
     let Some(account) = account else {

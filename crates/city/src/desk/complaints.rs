@@ -16,6 +16,7 @@ const MOST: usize = 100;
 /// A report that nobody has looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
+    pub(super) id: i64,
     pub(super) message: String,
     pub(super) at: String,
     pub(super) why: String,
@@ -26,11 +27,12 @@ fn read(
     message: Option<&str>,
 ) -> booth_database::Result<Vec<(Complaint, Option<String>)>> {
     let mut statement = db.prepare_cached(&format!(
-        "SELECT c.message_id, c.at, c.why, m.campaign_id FROM complaint c JOIN message m ON m.id = c.message_id
-         WHERE c.done_at IS NULL AND (?1 IS NULL OR c.message_id = ?1) ORDER BY c.at LIMIT {MOST}"
+        "SELECT c.message_id, c.at, c.why, m.campaign_id, c.id FROM complaint c JOIN message m ON m.id = c.message_id
+         WHERE c.done_at IS NULL AND (?1 IS NULL OR c.message_id = ?1) ORDER BY c.id LIMIT {MOST}"
     ))?;
     let rows = statement.query_map([message], |row| {
         let complaint = Complaint {
+            id: row.get(4)?,
             message: row.get(0)?,
             at: row.get(1)?,
             why: row.get(2)?,
@@ -53,14 +55,19 @@ pub(super) fn about(db: &Connection, message: &str) -> booth_database::Result<Ve
     Ok(all.map(|(complaint, _)| complaint).collect())
 }
 
-/// Somebody has looked at what was reported about a message.
-pub(super) fn done(city: &City, person: &Person, message: &str) -> Result<(), CityError> {
+/// Somebody has looked at what was reported about a message, up to the report of this number; what came later waits.
+pub(super) fn done(
+    city: &City,
+    person: &Person,
+    message: &str,
+    newest: i64,
+) -> Result<(), CityError> {
     let act = Act::new(person.actor(), "looked at a report", message);
     city.store.change(act, |tx| {
         tx.prepare_cached(
-            "UPDATE complaint SET done_at = ?2 WHERE message_id = ?1 AND done_at IS NULL",
+            "UPDATE complaint SET done_at = ?2 WHERE message_id = ?1 AND done_at IS NULL AND id <= ?3",
         )?
-        .execute(params![message, rfc3339(clock::wall())])?;
+        .execute(params![message, rfc3339(clock::wall()), newest])?;
         Ok(())
     })
 }

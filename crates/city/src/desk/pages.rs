@@ -431,12 +431,14 @@ async fn decide(
         return Ok(Html(view_message::page(&city, &person, &page).into_string()).into_response());
     }
     if typed.doing == "looked" {
+        let newest = value(&fields, "newest_report").and_then(|id| id.parse().ok());
+        let newest: i64 = newest.ok_or_else(Fault::not_here)?;
         let (asker, message) = (person.clone(), id.clone());
         let looked = city.aside(move |city| {
             let known = city.store.read(|db| rows::message(db, &message))?;
             let known = known.ok_or(CentreError::NotThere)?;
             match asker.may(Right::Publish, known.campaign_id.as_deref()) {
-                true => complaints::done(city, &asker, &message),
+                true => complaints::done(city, &asker, &message, newest),
                 false => Err(CentreError::NotThere.into()),
             }
         });

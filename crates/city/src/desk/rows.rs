@@ -34,6 +34,8 @@ pub(crate) struct Message {
     pub(crate) decided_at: Option<String>,
     pub(crate) published_at: Option<String>,
     pub(crate) version: i64,
+    /// Whoever runs the hub has marked it as a child's, which nobody at the desk takes back.
+    pub(crate) is_childs_at_hub: bool,
     pub(crate) draft: Option<Draft>,
 }
 
@@ -63,7 +65,8 @@ impl Message {
 const COLUMNS: &str = "m.id, m.kind, m.source, m.booth_id, p.place, m.campaign_id, m.question_id, m.lang, m.said_at, m.duration_ms,
   m.recovered, m.may_publish, m.transcript, m.transcript_lang, m.translation, m.translation_lang, m.trim_from_ms, m.trim_to_ms,
   m.silenced, m.child, m.state, m.reason, m.with_voice, m.decided_by, m.second_by, m.decided_at, m.published_at, m.version,
-  d.text, d.lang, d.model, d.likely_empty, d.flagged";
+  d.text, d.lang, d.model, d.likely_empty, d.flagged,
+  m.child_at_hub";
 
 /// A message by its id; `None` where there is none, or it was withdrawn.
 pub(crate) fn message(db: &Connection, id: &str) -> booth_database::Result<Option<Message>> {
@@ -133,6 +136,7 @@ fn from_row(row: &Row<'_>) -> booth_database::Result<Message> {
         decided_at: row.get(25)?,
         published_at: row.get(26)?,
         version: row.get(27)?,
+        is_childs_at_hub: row.get(33)?,
         draft,
         lang,
     })
@@ -151,6 +155,8 @@ pub(super) fn write(
         State::Published => Some(before.published_at.as_deref().unwrap_or(now)),
         _ => None,
     };
+    let is_corrected = before.published_at.is_some() && *content != before.content;
+    let changed_at = Some(now).filter(|_| is_corrected);
     let decided_at = match standing {
         standing if standing.decided_by.is_none() => None,
         standing if *standing == before.standing => before.decided_at.as_deref().or(Some(now)),
@@ -165,7 +171,7 @@ pub(super) fn write(
     tx.prepare_cached(
         "UPDATE message SET state = ?2, reason = ?3, with_voice = ?4, decided_by = ?5, second_by = ?6, decided_at = ?7, published_at = ?8,
            transcript = ?9, transcript_lang = ?10, translation = ?11, translation_lang = ?12, trim_from_ms = ?13, trim_to_ms = ?14,
-           silenced = ?15, child = ?16, version = version + 1
+           silenced = ?15, child = ?16, changed_at = CASE WHEN ?8 IS NOT NULL THEN coalesce(?17, changed_at) END, version = version + 1
          WHERE id = ?1",
     )?
     .execute(params![
@@ -185,6 +191,7 @@ pub(super) fn write(
         content.trim_to_ms,
         silenced,
         content.is_child,
+        changed_at,
     ])?;
     Ok(())
 }

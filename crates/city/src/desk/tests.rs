@@ -804,6 +804,90 @@ async fn what_a_citizen_wrote_or_a_machine_heard_is_text_on_the_page_whatever_it
 }
 
 #[tokio::test]
+async fn a_message_that_the_hub_marks_as_a_childs_later_is_taken_off_and_its_voice_stays_so() {
+    let (city, centre, _folder) = with(&["a", "b"]);
+    centre.have().sounds.insert("a".into(), tone(1));
+    let voice = |version| {
+        let done = act::decide(
+            &city,
+            &moderator(1),
+            &decision("a", version, Wish::PublishVoice),
+        );
+        done.expect("a store")
+    };
+    voice(0);
+    let id = ClipId::from("a".to_owned());
+    assert!(published_sound(&city, &id).is_ok());
+    let pages = crate::web::for_citizens(&city);
+    let seen = async || {
+        let request = crate::testing::request("/da/messages", "", None);
+        crate::testing::ask(&pages, request).await.2
+    };
+    assert!(seen().await.contains("Flere bænke"));
+
+    centre.have().arrived[0].is_child = true;
+    city.follow(false).expect("taken over");
+    assert!(!seen().await.contains("Flere bænke"));
+    let not_there = |sound| {
+        matches!(
+            sound,
+            Err::<Vec<u8>, _>(CityError::Centre(CentreError::NotThere))
+        )
+    };
+    assert!(not_there(published_sound(&city, &id)));
+    let marked = message(&city, "a");
+    assert_eq!(marked.standing, super::decide::Standing::OPEN);
+    assert!(marked.content.is_child && marked.published_at.is_none());
+    let last = acts(&city, "a").pop();
+    assert_eq!(
+        last,
+        Some(("command line".into(), "marked as a child's".into()))
+    );
+    // A page that was drawn before is told so, and one that leaves the mark out does not take it back.
+    let Outcome::Overtaken(overtaken) = voice(1) else {
+        panic!("nobody was told");
+    };
+    assert_eq!(overtaken.by, None);
+    assert_eq!(voice(2), Outcome::Refused(Refusal::ChildsVoice));
+    let seat = seat_for(&city, "anna", &[Role::Moderator]);
+    let (_, page) = seat.get("/desk/message/a").await;
+    assert!(page.contains("That cannot be taken back here"), "{page}");
+    let text = |account, version| {
+        let decided = act::decide(
+            &city,
+            &moderator(account),
+            &decision("a", version, Wish::PublishText),
+        );
+        decided.expect("a store")
+    };
+    text(1, 2);
+    assert_eq!(message(&city, "a").standing.state, State::Waiting);
+    text(2, 3);
+    assert_eq!(message(&city, "a").standing.state, State::Published);
+    // A look that finds nothing new changes nothing.
+    let before = acts(&city, "a").len();
+    city.follow(true).expect("taken over");
+    assert_eq!(message(&city, "a").standing.state, State::Published);
+    // The mark is taken back: the desk may say otherwise now.
+    centre.have().arrived[0].is_child = false;
+    city.follow(false).expect("taken over");
+    voice(4);
+    assert!(published_sound(&city, &id).is_ok());
+    assert_eq!(acts(&city, "a").len(), before + 1);
+    // One that arrives with its mark.
+    let mut late = spoken("c");
+    late.is_child = true;
+    centre.have().arrived.push(late);
+    city.follow(false).expect("taken over");
+    let decided = act::decide(&city, &moderator(1), &decision("c", 0, Wish::PublishVoice));
+    assert_eq!(
+        decided.expect("a store"),
+        Outcome::Refused(Refusal::ChildsVoice)
+    );
+    assert_eq!(message(&city, "b").content, Content::default());
+}
+
+#[tokio::test]
 async fn what_citizens_report_is_seen_at_the_desk_until_somebody_has_looked_at_it() {
     let (city, centre, _folder) = with(&["a"]);
     centre.have().sounds.insert("a".into(), tone(1));
@@ -819,12 +903,60 @@ async fn what_citizens_report_is_seen_at_the_desk_until_somebody_has_looked_at_i
     assert!(page.contains("Det er &lt;min&gt; nabo"), "{page}");
     let (_, page) = seat.get("/desk/message/a").await;
     assert!(page.contains("Det er &lt;min&gt; nabo"));
-    let (status, ..) = seat.post("/desk/message/a", "version=1&do=looked").await;
+    let shown = page.split_once("name=\"newest_report\" value=\"");
+    let newest = shown.and_then(|(_, rest)| rest.split('"').next());
+    let newest = newest.expect("the report that is shown");
+    // Another one comes while the page is read.
+    city.store
+        .change_quietly(|tx| {
+            tx.execute("INSERT INTO complaint (message_id, at, why) VALUES ('a', '2026-08-04T00:00:00.000Z', 'Forkert gade')", [])?;
+            Ok(())
+        })
+        .expect("reported");
+    let form = format!("version=1&do=looked&newest_report={newest}");
+    let (status, ..) = seat.post("/desk/message/a", &form).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     let (_, page) = seat.get("/desk").await;
     assert!(!page.contains("nabo"));
+    assert!(page.contains("Forkert gade"), "nobody has seen it yet");
     let last = acts(&city, "a").pop().map(|(_, what)| what);
     assert_eq!(last.as_deref(), Some("looked at a report"));
+}
+
+#[tokio::test]
+async fn a_correction_is_new_in_the_feed_and_an_untouched_message_is_not() {
+    let (city, _, _folder) = with(&["a", "b"]);
+    for id in ["a", "b"] {
+        act::decide(&city, &moderator(1), &decision(id, 0, Wish::PublishText)).expect("a store");
+    }
+    city.store
+        .change_quietly(|tx| {
+            let early = "UPDATE message SET published_at = '2026-08-04T00:00:00.000Z'";
+            Ok(tx.execute(early, [])?)
+        })
+        .expect("written");
+    let corrected = Decision {
+        content: Some(words("Flere grønne bænke")),
+        ..decision("a", 1, Wish::Keep)
+    };
+    for decision in [corrected, decision("b", 1, Wish::Keep)] {
+        act::decide(&city, &moderator(1), &decision).expect("a store");
+    }
+    let changed = |id: &str| -> (String, Option<String>) {
+        let asked = "SELECT published_at, changed_at FROM message WHERE id = ?1";
+        let found = city
+            .store
+            .read(|db| db.query_row(asked, [id], |row| Ok((row.get(0)?, row.get(1)?))));
+        found.expect("a row")
+    };
+    let (published, at) = changed("a");
+    assert!(at.is_some_and(|at| at > published));
+    assert_eq!(changed("b").1, None);
+    // What is published anew later begins anew.
+    act::decide(&city, &moderator(1), &decision("a", 2, Wish::Undo)).expect("a store");
+    assert_eq!(message(&city, "a").published_at, None);
+    act::decide(&city, &moderator(1), &decision("a", 3, Wish::PublishText)).expect("a store");
+    assert_eq!(changed("a").1, None);
 }
 
 #[tokio::test]

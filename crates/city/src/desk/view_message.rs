@@ -85,11 +85,13 @@ pub(super) fn page(city: &City, person: &Person, page: &MessagePage) -> Markup {
             (themes_of(city, person, page))
             @if message.kind == Kind::Spoken { (cuts_of(city, person, page)) }
             p { label {
-                input #child type="checkbox" name="child" value="1" checked[page.typed.is_child];
+                input #child type="checkbox" name="child" value="1" checked[page.typed.is_child || message.is_childs_at_hub];
                 " " (say("desk-child")) " " kbd { "c" }
             } }
-            @if may_publish && !page.complaints.is_empty() {
+            @if message.is_childs_at_hub { p.note { (say("desk-child-at-hub")) } }
+            @if let Some(newest) = page.complaints.last().filter(|_| may_publish) {
                 fieldset #reports {
+                    input type="hidden" name="newest_report" value=(newest.id);
                     legend { (say("desk-reported")) }
                     ul { @for complaint in &page.complaints { li { (complaint.at.get(..10).unwrap_or_default()) " · " bdi { (complaint.why) } } } }
                     button name="do" value="looked" { (say("desk-reported-done")) }

@@ -59,11 +59,12 @@ pub(super) fn go_on(city: &City) -> Result<bool, CityError> {
         city.centre.delete(&ClipId::from(id.clone()))?;
     }
     if !begun.is_empty() {
-        city.store.change_quietly(|tx| {
+        city.store.change_forgetting(|tx| {
+            let mut words_went = false;
             for id in &begun {
-                follow::forget(tx, id)?;
+                words_went |= follow::forget(tx, id)?;
             }
-            Ok(())
+            Ok(words_went)
         })?;
     }
     Ok(begun.len() == AT_ONCE)

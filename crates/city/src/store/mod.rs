@@ -19,6 +19,10 @@ use crate::words::Sentence;
 pub(crate) use acts::{Act, Actor, before as acts_before, check as check_acts};
 pub use acts::{CheckedActs, WrittenAct};
 
+/// How long a statement waits for another program.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the emptying of the log waits for a reader: it is tried again soon.
+const PATIENCE_WITH_READERS: Duration = Duration::from_millis(100);
 /// Connections that read at the same time.
 const READERS: usize = 4;
 
@@ -113,6 +117,21 @@ pub(crate) struct Store {
 struct Writer {
     db: Connection,
     files: SameFiles,
+    /// Words that were deleted may still stand in SQLite's log.
+    log_is_to_be_emptied: bool,
+    /// It was said that the log cannot be emptied.
+    is_told: bool,
+}
+
+impl Writer {
+    /// Empties the log; whether a reader kept it from that.
+    fn empty_log(&mut self) -> Result<bool, CityError> {
+        self.files.look().map_err(CityError::Replaced)?;
+        self.db.busy_timeout(PATIENCE_WITH_READERS)?;
+        let is_kept_from_it = empty_log(&self.db);
+        self.db.busy_timeout(PATIENCE)?;
+        Ok(is_kept_from_it?)
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,7 +141,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn reader(path: &Path) -> Result<Connection, CityError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = Connection::open_with_flags(path, flags)?;
-    reader.busy_timeout(Duration::from_secs(5))?;
+    reader.busy_timeout(PATIENCE)?;
     reader.set_prepared_statement_cache_capacity(64);
     Ok(reader)
 }
@@ -132,10 +151,13 @@ impl Drop for Store {
     fn drop(&mut self) {
         let writer = locked(&self.writer);
         // What cannot be done now is done at the next start.
-        let _ = writer
-            .db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = empty_log(&writer.db);
     }
+}
+
+/// Writes SQLite's log into the database's file and empties it. Whether a reader kept it from that.
+fn empty_log(db: &Connection) -> booth_database::Result<bool> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
 }
 
 impl Store {
@@ -159,7 +181,13 @@ impl Store {
             name.push(end);
             name.into()
         }));
-        let writer = Writer { db, files };
+        let writer = Writer {
+            db,
+            files,
+            // A program that was killed may have left something there.
+            log_is_to_be_emptied: true,
+            is_told: false,
+        };
         let readers = (0..READERS).map(|_| reader(&path).map(Mutex::new));
         let readers = readers.collect::<Result<_, CityError>>()?;
         let watcher = Mutex::new(reader(&path)?);
@@ -225,13 +253,50 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, CityError>,
     ) -> Result<T, CityError> {
         let mut writer = locked(&self.writer);
-        let Writer { db, files } = &mut *writer;
+        let Writer { db, files, .. } = &mut *writer;
         let transaction = db.transaction()?;
         let done = change(&transaction)?;
         files.look().map_err(CityError::Replaced)?;
         transaction.commit()?;
         files.look().map_err(CityError::Replaced)?;
         Ok(done)
+    }
+
+    /// The same where words of citizens may be deleted; whether any were. Nothing of them stays in SQLite's log either, see [`Store::empty_log`].
+    pub(crate) fn change_forgetting(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<bool, CityError>,
+    ) -> Result<bool, CityError> {
+        let words_went = self.change_quietly(change)?;
+        if words_went {
+            locked(&self.writer).log_is_to_be_emptied = true;
+            self.empty_log();
+        }
+        Ok(words_went)
+    }
+
+    /// Takes deleted words out of SQLite's log, where any may be. Where a reader is in the way, or it fails, the next call tries again.
+    pub(crate) fn empty_log(&self) {
+        let mut writer = locked(&self.writer);
+        if !writer.log_is_to_be_emptied {
+            return;
+        }
+        match writer.empty_log() {
+            Ok(is_kept_from_it) => {
+                writer.log_is_to_be_emptied = is_kept_from_it;
+                writer.is_told = false;
+            }
+            Err(error) if writer.is_told => {
+                log::debug!(about = "city.sqlite"; "its log is not emptied: {error}");
+            }
+            Err(error) => {
+                writer.is_told = true;
+                log::warn!(
+                    about = "city.sqlite";
+                    "what was withdrawn may still stand in city.sqlite-wal, which cannot be emptied and is tried again: {error}"
+                );
+            }
+        }
     }
 
     /// Another number means that the database was changed, by this program or another one: a page may say something else.

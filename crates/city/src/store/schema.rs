@@ -5,14 +5,13 @@
 //! Times are RFC 3339 UTC with milliseconds, days are `YYYY-MM-DD` of the city's time zone, texts by language are JSON objects.
 
 use std::path::Path;
-use std::time::Duration;
 
 use booth_database::Connection;
 
-use super::CityError;
+use super::{CityError, PATIENCE};
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 const TABLES: &str = "
 -- How far the hub's store has been read: 'arrived', 'gone', 'store', and other single values.
@@ -289,12 +288,21 @@ CREATE TABLE placed (booth_id TEXT PRIMARY KEY, number INTEGER NOT NULL, at TEXT
     "
 CREATE INDEX exposure_by_day ON exposure (day, booth_id);
 ",
+    // 6: messages that whoever runs the hub has marked as a child's; why a technician's word cannot be carried out; when published words
+    // were changed.
+    "
+-- 1: the hub says so, whatever the desk says; then child is 1, too.
+ALTER TABLE message ADD COLUMN child_at_hub INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_child_at_hub ON message (id) WHERE child_at_hub = 1;
+ALTER TABLE placed ADD COLUMN why TEXT;
+ALTER TABLE message ADD COLUMN changed_at TEXT;
+",
 ];
 
 /// Opens the database for writing, creating it on the first start and bringing an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, CityError> {
     let mut connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What a person decided is on the disk when the page says so.
     connection.pragma_update(None, "synchronous", "FULL")?;

@@ -143,6 +143,77 @@ async fn what_is_withdrawn_is_shown_to_nobody_although_the_database_takes_nothin
 }
 
 #[tokio::test]
+async fn a_childs_message_is_shown_to_nobody_although_the_database_cannot_note_the_mark() {
+    let (city, centre, _folder) = town();
+    protect(&city, true);
+    centre.have().arrived[0].is_child = true;
+    assert!(city.follow(false).is_err());
+    for path in ["/da/messages", "/da/message/shown", "/data/messages.csv"] {
+        assert!(!seen(&city, path).await.1.contains(WORDS), "{path}");
+    }
+    protect(&city, false);
+    city.follow(false).expect("it takes again");
+    assert_eq!(state_of(&city, "shown"), "waiting");
+    assert!(!city.withheld.has("shown"), "the row says it now");
+}
+
+/// Whether these words stand in a file of the database.
+fn stands_in(folder: &Path, name: &str) -> bool {
+    let bytes = std::fs::read(folder.join(name)).expect("a file");
+    bytes
+        .windows(WORDS.len())
+        .any(|part| part == WORDS.as_bytes())
+}
+
+#[test]
+fn what_is_withdrawn_leaves_the_databases_log_as_soon_as_no_reader_is_in_the_way() {
+    let (city, centre, folder) = town();
+    let folder = folder.path();
+    assert!(stands_in(folder, "city.sqlite-wal"), "else nothing is seen");
+    // Somebody reads for long.
+    let reader = city.store.reader_of_its_own().expect("a reader");
+    reader.execute_batch("BEGIN").expect("begins");
+    let count = "SELECT count(*) FROM message";
+    let _: i64 = reader
+        .query_row(count, [], |row| row.get(0))
+        .expect("a number");
+    centre.have().gone.push(ClipId::from("shown".to_owned()));
+    city.follow(false).expect("let go, reader or not");
+    assert!(stands_in(folder, "city.sqlite-wal"), "it is read");
+    reader.execute_batch("COMMIT").expect("ends");
+    city.follow(false).expect("nothing new");
+    for name in ["city.sqlite", "city.sqlite-wal"] {
+        assert!(!stands_in(folder, name), "{name}");
+    }
+    // Where no words went, the log stays as it is.
+    city.store
+        .change_quietly(|tx| {
+            let words = "UPDATE message SET transcript = ?1 WHERE id = 'open'";
+            Ok(tx.execute(words, [WORDS])?)
+        })
+        .expect("written");
+    city.follow(false).expect("nothing new");
+    assert!(stands_in(folder, "city.sqlite-wal"));
+}
+
+#[test]
+fn a_log_that_cannot_be_emptied_holds_up_nothing_and_is_tried_again() {
+    let (city, centre, folder) = town();
+    let wal = folder.path().join("city.sqlite-wal");
+    let aside = folder.path().join("aside");
+    // The log is another file than the one that is open: it is not touched.
+    locked(&city.store.writer).log_is_to_be_emptied = true;
+    std::fs::rename(&wal, &aside).expect("moved");
+    city.follow(false).expect("nothing new");
+    assert!(locked(&city.store.writer).log_is_to_be_emptied);
+    std::fs::rename(&aside, &wal).expect("moved back");
+    centre.have().gone.push(ClipId::from("shown".to_owned()));
+    city.follow(false).expect("let go");
+    assert!(!locked(&city.store.writer).log_is_to_be_emptied);
+    assert!(!stands_in(folder.path(), "city.sqlite-wal"));
+}
+
+#[tokio::test]
 async fn a_write_protected_database_shows_what_it_has_and_says_what_it_cannot_keep() {
     let (city, _centre, _folder) = town();
     let (cookie, token) = seated(&city, "anna", &[Role::Moderator]);

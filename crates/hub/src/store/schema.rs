@@ -15,7 +15,7 @@ use super::elsewhere::NAMESPACE;
 use super::{StoreError, database_in};
 
 /// Version of the tables, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// Version 1. The additions of later versions are in [`STEPS`], so that a new database and one that was brought up to date are the
 /// same.
@@ -192,6 +192,11 @@ ALTER TABLE store ADD COLUMN receipt_key TEXT NOT NULL DEFAULT '';
 ALTER TABLE kept ADD COLUMN code TEXT;
 DROP VIEW clip;
 CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0;
+",
+    // 7: an index.
+    "
+-- The clips of children: the city asks for them at each look.
+CREATE INDEX kept_child ON kept (clip_id) WHERE child = 1;
 ",
 ];
 

@@ -398,7 +398,7 @@ fn a_backup_of_an_earlier_hub_is_put_back_and_brought_up_to_date() {
     db.pragma_update(None, "journal_mode", "DELETE")
         .expect("set");
     db.execute_batch(
-        "DROP VIEW clip; ALTER TABLE kept DROP COLUMN code;
+        "DROP INDEX kept_child; DROP VIEW clip; ALTER TABLE kept DROP COLUMN code;
          CREATE VIEW clip AS SELECT * FROM kept WHERE held = 0; PRAGMA user_version = 5;",
     )
     .expect("changed");

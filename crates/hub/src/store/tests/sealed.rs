@@ -410,7 +410,20 @@ fn a_childs_mark_stays_with_the_clip() {
     bench.whole(&clip);
     assert!(mark_child(&bench.dir(), &clip.id, true).expect("marks"));
     assert!(!mark_child(&bench.dir(), &numbered(2).id, true).expect("finds none"));
-    let is_child = |bench: &Bench| bench.views().answers(9).clips[0].child;
+    let is_child = |bench: &Bench| {
+        // The hub's own page and the city say the same.
+        let on_page = bench.views().answers(9).clips[0].child;
+        let mut config = crate::config::HubConfig::default();
+        config.store.dir = bench.dir();
+        let centre = crate::centre::HubCentre::open(config, Arc::new(bench.views()));
+        let centre = centre.expect("opens");
+        let arrived = booth_city::centre::Centre::arrived(&centre, 0, 10).expect("read");
+        let marked = booth_city::centre::Centre::children(&centre).expect("read");
+        assert_eq!(arrived[0].1.is_child, on_page);
+        assert_eq!(marked.contains(&clip.id), on_page);
+        assert_eq!(marked.len(), usize::from(on_page));
+        on_page
+    };
     assert!(is_child(&bench));
     (bench, _) = bench.rebuilt();
     assert!(is_child(&bench), "it is in the clip's own file");
