@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Owns: the tables `draft` and `draft_due`, the pauses after a fault. Never does: publish; a draft is a machine's until a person takes it.
-//! What fails is tried again with growing pauses, and nothing else waits for it.
+//! What fails, or is sealed to a key that is not here, is put aside and tried again with growing pauses; what was never tried goes first.
 
 mod config;
 mod draft;
@@ -34,12 +34,17 @@ use crate::store::CityError;
 
 /// How often it is looked for what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Pauses of one message after each fault, minutes; behind the last one it is given up.
+/// Pauses of one message after each fault, minutes. Behind the last one it is given up where the command has made a draft of another message just
+/// before; a command that is broken for everybody is tried again.
 const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
 /// Pauses of the command as a whole after faults in a row, seconds.
 const PAUSES_OF_ALL: [i64; 5] = [0, 10, 60, 300, 600];
-/// Where the hub has no key, nothing changes by itself.
+/// When a message is tried again that is sealed to a key which is not here: nothing changes by itself.
 const PAUSE_WHERE_SEALED: SignedDuration = SignedDuration::from_mins(30);
+/// So many sealed messages in a row are no exceptions: from then on the next one waits for [`PAUSE_OF_ALL_WHERE_SEALED`].
+const MANY_SEALED: usize = 5;
+/// See [`MANY_SEALED`].
+const PAUSE_OF_ALL_WHERE_SEALED: SignedDuration = SignedDuration::from_mins(1);
 /// When a message is given up: never.
 const NEVER: &str = "9999-12-31T00:00:00.000Z";
 
@@ -53,6 +58,9 @@ pub(crate) struct Recogniser {
 #[derive(Debug, Clone, Default)]
 struct Health {
     faults_in_a_row: usize,
+    sealed_in_a_row: usize,
+    /// The last sound that could be opened became a draft.
+    works: bool,
     rests_until: Option<Timestamp>,
     fault: Option<String>,
 }
@@ -72,20 +80,29 @@ impl Recogniser {
     }
 
     fn succeeded(&self) {
-        *self.health() = Health::default();
+        *self.health() = Health {
+            works: true,
+            ..Health::default()
+        };
     }
 
-    fn failed(&self, now: Timestamp, fault: String) {
+    /// Whether the command worked right before.
+    fn failed(&self, now: Timestamp, fault: String) -> bool {
         let mut health = self.health();
         let place = health.faults_in_a_row.min(PAUSES_OF_ALL.len() - 1);
         health.rests_until = Some(now + SignedDuration::from_secs(PAUSES_OF_ALL[place]));
         health.faults_in_a_row += 1;
+        health.sealed_in_a_row = 0;
         health.fault = Some(fault);
+        std::mem::take(&mut health.works)
     }
 
     fn sealed(&self, now: Timestamp) {
         let mut health = self.health();
-        health.rests_until = Some(now + PAUSE_WHERE_SEALED);
+        health.sealed_in_a_row += 1;
+        if health.sealed_in_a_row >= MANY_SEALED {
+            health.rests_until = Some(now + PAUSE_OF_ALL_WHERE_SEALED);
+        }
         health.fault = Some(CentreError::Sealed.to_string());
     }
 }
@@ -150,16 +167,24 @@ fn step(city: &City, now: Timestamp) -> Result<bool, CityError> {
     Ok(true)
 }
 
-/// The message that came last comes first: somebody in danger does not wait behind a backlog.
+/// Of what was never tried the message that came last comes first: somebody in danger does not wait behind a backlog. What was put aside follows,
+/// what is due for longest first.
 fn next_due(db: &Connection, now: Timestamp, hears: bool) -> booth_database::Result<Option<Due>> {
     let kinds: &[&str] = if hears { &["text", "audio"] } else { &["text"] };
-    for kind in kinds {
+    let orders = [
+        "x.why IS NULL ORDER BY x.next_at DESC",
+        "x.why IS NOT NULL ORDER BY x.next_at",
+    ];
+    for (kind, order) in kinds
+        .iter()
+        .flat_map(|kind| orders.map(|order| (kind, order)))
+    {
         let found = db
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT m.id, m.kind, m.lang, m.speech_ratio, m.state = 'waiting', x.tries
                  FROM draft_due x JOIN message m ON m.id = x.message_id
-                 WHERE x.kind = ?1 AND x.next_at <= ?2 ORDER BY x.next_at DESC LIMIT 1",
-            )?
+                 WHERE x.kind = ?1 AND x.next_at <= ?2 AND {order} LIMIT 1"
+            ))?
             .query_row(params![kind, rfc3339(now)], |row| {
                 Ok(Due {
                     id: row.get(0)?,
@@ -184,17 +209,49 @@ fn done(tx: &Transaction<'_>, id: &str) -> booth_database::Result<()> {
     Ok(())
 }
 
-/// Puts a message off; behind the last pause it is given up. What it says, the desk shows.
-fn put_off(city: &City, now: Timestamp, due: &Due, why: &str) -> Result<(), CityError> {
+/// Puts a message off; behind the last pause it is given up, where it `may_be`. What it says, the desk shows.
+fn put_off(
+    city: &City,
+    now: Timestamp,
+    due: &Due,
+    why: &str,
+    may_be: bool,
+) -> Result<(), CityError> {
+    let last = PAUSES.len() - 1;
     let next_at = match PAUSES.get(due.tries) {
-        Some(minutes) => rfc3339(now + SignedDuration::from_mins(*minutes)),
-        None => NEVER.to_owned(),
+        None if may_be => NEVER.to_owned(),
+        known => {
+            let minutes = known.copied().unwrap_or(PAUSES[last]);
+            rfc3339(now + SignedDuration::from_mins(minutes))
+        }
     };
+    put_aside(city, due, due.tries + 1, &next_at, why)
+}
+
+/// Puts a message aside that is sealed to a key which is not here: it costs no try.
+fn put_off_sealed(city: &City, now: Timestamp, due: &Due) -> Result<(), CityError> {
+    let next_at = rfc3339(now + PAUSE_WHERE_SEALED);
+    put_aside(
+        city,
+        due,
+        due.tries,
+        &next_at,
+        &CentreError::Sealed.to_string(),
+    )
+}
+
+fn put_aside(
+    city: &City,
+    due: &Due,
+    tries: usize,
+    next_at: &str,
+    why: &str,
+) -> Result<(), CityError> {
     city.store.change_quietly(|tx| {
         tx.prepare_cached(
-            "UPDATE draft_due SET tries = tries + 1, next_at = ?2, why = ?3 WHERE message_id = ?1",
+            "UPDATE draft_due SET tries = ?2, next_at = ?3, why = ?4 WHERE message_id = ?1",
         )?
-        .execute(params![due.id, next_at, why])?;
+        .execute(params![due.id, tries, next_at, why])?;
         Ok(())
     })
 }
@@ -206,7 +263,8 @@ fn look_through(city: &City, now: Timestamp, due: &Due) -> Result<(), CityError>
         Err(CentreError::NotThere) => {
             return city.store.change_quietly(|tx| Ok(done(tx, &due.id)?));
         }
-        Err(error) => return put_off(city, now, due, &error.to_string()),
+        Err(CentreError::Sealed) => return put_off_sealed(city, now, due),
+        Err(error) => return put_off(city, now, due, &error.to_string(), false),
     };
     let languages: Vec<&str> = due.lang.iter().map(String::as_str).collect();
     let flagged = city.watch_words.found_in(&languages, &text);
@@ -228,9 +286,9 @@ fn make_draft(city: &City, now: Timestamp, due: &Due) -> Result<(), CityError> {
         }
         Err(CentreError::Sealed) => {
             city.recogniser.sealed(now);
-            return Ok(());
+            return put_off_sealed(city, now, due);
         }
-        Err(error) => return put_off(city, now, due, &error.to_string()),
+        Err(error) => return put_off(city, now, due, &error.to_string(), false),
     };
     let asked = due.lang.as_deref().and_then(draft::language);
     let asked = asked.or_else(|| city.config.offers.first().cloned());
@@ -258,10 +316,10 @@ fn make_draft(city: &City, now: Timestamp, due: &Due) -> Result<(), CityError> {
             log::warn!(about = "drafts"; "the command of [city.transcribe]: {fault}");
             // The time that it took counts.
             let now = clock::wall().max(now);
-            city.recogniser.failed(now, fault.to_string());
+            let worked = city.recogniser.failed(now, fault.to_string());
             match fault {
                 HookFault::Setup(_) => Ok(()),
-                fault => put_off(city, now, due, &fault.to_string()),
+                fault => put_off(city, now, due, &fault.to_string(), worked),
             }
         }
     }

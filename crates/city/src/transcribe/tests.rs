@@ -109,6 +109,13 @@ fn a_command_that_hangs_crashes_or_answers_rubbish_is_said_and_tried_again_with_
                 .expect("noted");
             assert_eq!(noted, tries);
         }
+        // Nothing shows that it is the message: the command may be broken for everybody.
+        now += SignedDuration::from_hours(7);
+        assert!(step(&city, now).expect("a store"), "{script}: once more");
+        // It works for another one, and not for this one.
+        city.recogniser.succeeded();
+        now += SignedDuration::from_hours(7);
+        assert!(step(&city, now).expect("a store"), "{script}: the last try");
         let late = now + SignedDuration::from_hours(24 * 365);
         assert!(
             !step(&city, late).expect("a store"),
@@ -155,6 +162,111 @@ fn a_sealed_hub_makes_no_drafts_and_says_why() {
     centre.have().refuses = None;
     assert!(step(&city, now + SignedDuration::from_mins(31)).expect("a store"));
     assert_eq!(drafts(&city).len(), 1);
+}
+
+/// When a message is looked at next, and how often it was tried.
+fn due_of(city: &City, id: &str) -> (String, i64) {
+    let asked = "SELECT next_at, tries FROM draft_due WHERE message_id = ?1";
+    let found = city
+        .store
+        .read(|db| db.query_row(asked, [id], |row| Ok((row.get(0)?, row.get(1)?))));
+    found.expect("it waits")
+}
+
+#[test]
+fn a_message_that_is_sealed_to_another_key_is_put_aside_and_holds_up_no_other() {
+    let (city, centre, _folder) = with(&saying("x"), 60);
+    let mut newest = spoken("b");
+    newest.received_at += SignedDuration::from_hours(1);
+    let mut written = spoken("c");
+    written.kind = crate::centre::Kind::Written;
+    centre.have().arrived.extend([newest, written]);
+    centre.have().sealed.insert("b".into());
+    city.follow(false).expect("taken over");
+    centre.have().refuses = Some(CentreError::Sealed);
+    let mut now = clock::wall();
+    for _ in 0..20 {
+        assert!(step(&city, now).expect("a store"), "the written one");
+        assert!(step(&city, now).expect("a store"), "the newest one");
+        centre.have().refuses = None;
+        if drafts(&city).is_empty() {
+            assert!(step(&city, now).expect("a store"), "and the other at once");
+        }
+        assert!(!step(&city, now).expect("a store"));
+        centre.have().refuses = Some(CentreError::Sealed);
+        now += SignedDuration::from_mins(31);
+    }
+    let found = drafts(&city);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "a");
+    for id in ["b", "c"] {
+        assert_eq!(due_of(&city, id).1, 0, "{id}: it costs no try");
+        let why = city.store.read(|db| why_none(db, id)).expect("a store");
+        assert!(why.is_some_and(|why| why.contains("sealed")), "{id}");
+    }
+}
+
+#[test]
+fn a_hub_without_the_key_puts_one_message_aside_a_minute_and_not_all_at_once() {
+    let (city, centre, _folder) = with(&saying("x"), 60);
+    for number in 0..20 {
+        centre
+            .have()
+            .arrived
+            .push(spoken(&format!("more-{number}")));
+    }
+    city.follow(false).expect("taken over");
+    centre.have().refuses = Some(CentreError::Sealed);
+    let mut now = clock::wall();
+    let mut steps = 0;
+    while step(&city, now).expect("a store") {
+        steps += 1;
+    }
+    assert_eq!(steps, MANY_SEALED);
+    now += PAUSE_OF_ALL_WHERE_SEALED;
+    assert!(step(&city, now).expect("a store"));
+    assert!(!step(&city, now).expect("a store"));
+}
+
+#[test]
+fn what_was_never_tried_goes_first_the_newest_before_all_and_what_was_put_aside_by_its_time() {
+    let (city, centre, _folder) = with(&saying("x"), 60);
+    for id in ["b", "c", "d"] {
+        centre.have().arrived.push(spoken(id));
+        centre.have().sounds.insert(id.into(), b"sound".to_vec());
+    }
+    city.follow(false).expect("taken over");
+    let now = clock::wall();
+    let before = |minutes| rfc3339(now - SignedDuration::from_mins(minutes));
+    let all = [
+        ("a", before(1), Some("broken")),
+        ("b", before(30), None),
+        ("c", before(20), None),
+        ("d", before(10), Some("broken")),
+    ];
+    city.store
+        .change_quietly(|tx| {
+            for (id, next_at, why) in &all {
+                tx.execute(
+                    "UPDATE draft_due SET next_at = ?2, why = ?3 WHERE message_id = ?1",
+                    params![id, next_at, why],
+                )?;
+            }
+            Ok(())
+        })
+        .expect("written");
+    let mut order = Vec::new();
+    while let Some(due) = city
+        .store
+        .read(|db| next_due(db, now, true))
+        .expect("a store")
+    {
+        city.store
+            .change_quietly(|tx| Ok(done(tx, &due.id)?))
+            .expect("done");
+        order.push(due.id);
+    }
+    assert_eq!(order, ["c", "b", "d", "a"]);
 }
 
 #[test]
