@@ -74,13 +74,14 @@ impl Unnoted {
 
 /// A way to a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Mail,
     Webhook,
 }
 
 impl Way {
-    fn word(self) -> &'static str {
+    /// The word in the database.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Mail => "mail",
             Self::Webhook => "webhook",
@@ -165,13 +166,17 @@ pub(crate) fn answer(city: &City, person: &Person, alarm: i64) -> Result<bool, C
     })
 }
 
-/// Tells contacts until it is dropped.
+/// Tells contacts until it is dropped. Each way has its own turn: no webhook waits for a mail server.
 pub(crate) async fn work(city: Arc<City>) {
+    tokio::join!(tell(&city, Way::Mail), tell(&city, Way::Webhook));
+}
+
+async fn tell(city: &Arc<City>, way: Way) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        let told = city.aside(|city| tell_due(city, clock::wall()));
+        let told = city.aside(move |city| tell_due(city, clock::wall(), way));
         if let Err(error) = told.await {
             log::error!(about = "alarms"; "an alarm waits: {error}");
         }
@@ -183,8 +188,8 @@ pub(crate) fn pause(tries: usize) -> SignedDuration {
     SignedDuration::from_secs(PAUSES[tries.min(PAUSES.len() - 1)])
 }
 
-/// Tells everybody who is due at this time.
-fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
+/// Tells everybody who is due at this time by this way.
+fn tell_due(city: &City, now: Timestamp, way: Way) -> Result<(), CityError> {
     let open = city.store.read(has_open)?;
     if !open {
         return Ok(());
@@ -192,7 +197,7 @@ fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
     let config = &city.config.alarm;
     city.store
         .change_quietly(|tx| Ok(call_up(tx, now, config)?))?;
-    for (telling, way, tries) in city.store.read(|db| due(db, now))? {
+    for (telling, tries) in city.store.read(|db| due(db, now, way))? {
         let what = format!("alarm {} {} {}", telling.alarm, telling.contact, way.word());
         if !city.unnoted.may_tell(clock::mono(), &what) {
             continue;
@@ -278,16 +283,16 @@ fn call_up(
     Ok(())
 }
 
-fn due(db: &Connection, now: Timestamp) -> booth_database::Result<Vec<(Telling, Way, usize)>> {
+fn due(db: &Connection, now: Timestamp, way: Way) -> booth_database::Result<Vec<(Telling, usize)>> {
     let mut statement = db.prepare_cached(
-        "SELECT a.id, a.message_id, a.at, a.by, a.why, coalesce(p.place, m.booth_id), m.said_at, n.contact, n.way, n.tries
+        "SELECT a.id, a.message_id, a.at, a.by, a.why, coalesce(p.place, m.booth_id), m.said_at, n.contact, n.tries
          FROM alarm_notice n JOIN alarm a ON a.id = n.alarm LEFT JOIN message m ON m.id = a.message_id
            LEFT JOIN placement p ON p.id = m.placement
-         WHERE a.answered_at IS NULL AND n.sent_at IS NULL AND n.next_at <= ?1 ORDER BY a.id, n.contact, n.way LIMIT 100",
+         WHERE a.answered_at IS NULL AND n.sent_at IS NULL AND n.next_at <= ?1 AND n.way = ?2
+         ORDER BY a.id, n.contact LIMIT 100",
     )?;
-    let rows = statement.query_map([rfc3339(now)], |row| {
+    let rows = statement.query_map(params![rfc3339(now), way.word()], |row| {
         let contact: String = row.get(7)?;
-        let way: String = row.get(8)?;
         let telling = Telling {
             alarm: row.get(0)?,
             message: row.get(1)?,
@@ -302,12 +307,7 @@ fn due(db: &Connection, now: Timestamp) -> booth_database::Result<Vec<(Telling, 
                 "second"
             },
         };
-        let way = if way == "mail" {
-            Way::Mail
-        } else {
-            Way::Webhook
-        };
-        Ok((telling, way, row.get(9)?))
+        Ok((telling, row.get(8)?))
     })?;
     rows.collect()
 }

@@ -160,7 +160,7 @@ fn a_contact_is_told_at_once_by_mail_and_webhook_and_a_second_one_after_half_an_
     );
     let alarm = alarm.expect("raised");
     let now = clock::wall();
-    tell_due(&city, now).expect("told");
+    tell_all(&city, now).expect("told");
     let (to, mail) = mails.recv_timeout(PATIENCE).expect("a mail");
     assert!(to.contains("<vagt@city.example>"), "{to}");
     assert!(
@@ -184,21 +184,27 @@ fn a_contact_is_told_at_once_by_mail_and_webhook_and_a_second_one_after_half_an_
         (&"danger".into(), &"a".into(), &"græder meget".into())
     );
     // Once each.
-    tell_due(&city, now).expect("told");
+    tell_all(&city, now).expect("told");
     assert!(mails.try_recv().is_err() && requests.try_recv().is_err());
     drop(city);
     let city = City::open(folder.path(), config, centre).expect("the same city again");
     let minutes = |minutes| now + SignedDuration::from_mins(minutes);
-    tell_due(&city, minutes(29)).expect("told");
+    tell_all(&city, minutes(29)).expect("told");
     assert!(mails.try_recv().is_err());
-    tell_due(&city, minutes(31)).expect("told");
+    tell_all(&city, minutes(31)).expect("told");
     let (to, _) = mails.recv_timeout(PATIENCE).expect("a mail");
     assert!(to.contains("<chef@city.example>"), "{to}");
     assert_eq!(notices(&city).len(), 3);
     assert!(answer(&city, &person(2, &[Role::Moderator]), alarm).expect("a store"));
     assert!(!answer(&city, &person(3, &[Role::Moderator]), alarm).expect("a store"));
-    tell_due(&city, minutes(90)).expect("told");
+    tell_all(&city, minutes(90)).expect("told");
     assert!(mails.try_recv().is_err() && requests.try_recv().is_err());
+}
+
+/// One look by each way.
+fn tell_all(city: &City, now: Timestamp) -> Result<(), CityError> {
+    let mailed = tell_due(city, now, Way::Mail);
+    tell_due(city, now, Way::Webhook).and(mailed)
 }
 
 #[test]
@@ -226,10 +232,10 @@ fn an_answer_within_half_an_hour_leaves_the_second_contact_alone() {
     // The same message again is the same alarm.
     assert_eq!(raised_by(&city, &who, "a", "").expect("raised"), alarm);
     let now = clock::wall();
-    tell_due(&city, now).expect("told");
+    tell_all(&city, now).expect("told");
     mails.recv_timeout(PATIENCE).expect("a mail");
     answer(&city, &who, alarm).expect("a store");
-    tell_due(&city, now + SignedDuration::from_hours(2)).expect("told");
+    tell_all(&city, now + SignedDuration::from_hours(2)).expect("told");
     assert!(mails.try_recv().is_err());
     assert_eq!(notices(&city), [("first".into(), "mail".into(), true, 1)]);
     // Later in danger again is a new alarm.
@@ -258,7 +264,7 @@ fn what_fails_is_tried_again_with_growing_pauses_and_a_redirect_is_not_followed(
     let pauses = [0, 10, 30];
     for (tries, pause) in (1..).zip(pauses) {
         now += SignedDuration::from_secs(pause);
-        tell_due(&city, now).expect("told");
+        tell_all(&city, now).expect("told");
         requests.recv_timeout(PATIENCE).expect("a try");
         let all = notices(&city);
         assert_eq!(
@@ -270,11 +276,49 @@ fn what_fails_is_tried_again_with_growing_pauses_and_a_redirect_is_not_followed(
             all[1],
             ("first".into(), "webhook".into(), tries == 3, tries)
         );
-        tell_due(&city, now).expect("told");
+        tell_all(&city, now).expect("told");
         assert!(requests.try_recv().is_err(), "not before its pause");
     }
     assert_eq!(pause(0), SignedDuration::from_secs(10));
     assert_eq!(pause(100), SignedDuration::from_mins(5));
+}
+
+#[test]
+fn a_webhook_does_not_wait_for_a_mail_server() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let (webhook, requests) = webhook_server(&["500 Internal Server Error", "200 OK"]);
+    // It takes the connection and never says a word.
+    let hangs = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut config = CityConfig::default();
+    config.alarm = AlarmConfig {
+        first: Contact {
+            mail: Some("vagt@city.example".into()),
+            webhook: Some(webhook),
+            ..Contact::default()
+        },
+        smtp: Some(format!(
+            "smtp://{}",
+            hangs.local_addr().expect("an address")
+        )),
+        from: "booths@city.example".into(),
+        webhook_key_file: Some(key_file(&keys)),
+        ..AlarmConfig::default()
+    };
+    let (city, _folder) = alarmed(config);
+    let now = clock::wall();
+    std::thread::scope(|threads| {
+        threads.spawn(|| tell_due(&city, now, Way::Mail).expect("told"));
+        let (held, _) = hangs.accept().expect("the mail's connection");
+        for later in [0, 10] {
+            let now = now + SignedDuration::from_secs(later);
+            tell_due(&city, now, Way::Webhook).expect("told");
+            requests.recv_timeout(PATIENCE).expect("a try");
+        }
+        let all = notices(&city);
+        assert_eq!(all[1], ("first".into(), "webhook".into(), true, 2));
+        drop(held);
+    });
+    assert_eq!(notices(&city)[0], ("first".into(), "mail".into(), false, 1));
 }
 
 #[test]
@@ -352,10 +396,10 @@ fn what_was_told_and_cannot_be_written_down_is_not_told_at_each_look() {
         "CREATE TRIGGER no_room BEFORE UPDATE ON alarm_notice BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;",
     );
     let now = clock::wall();
-    assert!(tell_due(&city, now).is_err());
+    assert!(tell_all(&city, now).is_err());
     requests.recv_timeout(PATIENCE).expect("told");
     for _ in 0..3 {
-        tell_due(&city, now).expect("nothing is to be told");
+        tell_all(&city, now).expect("nothing is to be told");
     }
     assert!(requests.try_recv().is_err(), "once, and not each time");
     // Once the database takes it again, it is told as it should be.
@@ -367,7 +411,7 @@ fn what_was_told_and_cannot_be_written_down_is_not_told_at_each_look() {
     city.unnoted
         .noted(later, what, true, Ok(()))
         .expect("noted");
-    tell_due(&city, now).expect("told");
+    tell_all(&city, now).expect("told");
     requests.recv_timeout(PATIENCE).expect("told");
     assert!(notices(&city)[0].2);
 }

@@ -18,7 +18,7 @@ use ureq::Agent;
 use super::WatchConfig;
 use super::keep::word;
 use crate::City;
-use crate::alarm::{mail, pause, webhook};
+use crate::alarm::{Way, mail, pause, webhook};
 use crate::store::CityError;
 
 /// How often it is looked for what is due.
@@ -112,18 +112,23 @@ fn severity_of(text: &str) -> Severity {
         .unwrap_or(Severity::Watch)
 }
 
-/// Tells who is on duty, and lets the heart beat, until it is dropped. The heart beats on while a mail server keeps everybody waiting.
+/// Tells who is on duty, and lets the heart beat, until it is dropped. Webhooks go out and the heart beats on while a mail server keeps everybody
+/// waiting.
 pub(crate) async fn work(city: Arc<City>) {
-    tokio::join!(tell(&city), live(&city));
+    tokio::join!(
+        tell(&city, Way::Mail),
+        tell(&city, Way::Webhook),
+        live(&city)
+    );
 }
 
-async fn tell(city: &Arc<City>) {
+async fn tell(city: &Arc<City>, way: Way) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        let told = city.aside(|city| tell_due(city, clock::wall())).await;
-        if let Err(error) = told {
+        let told = city.aside(move |city| tell_due(city, clock::wall(), way));
+        if let Err(error) = told.await {
             log::error!(about = "watch"; "an alert waits: {error}");
         }
     }
@@ -175,32 +180,35 @@ fn beat(city: &City, began: Mono) -> Result<(), String> {
         .map_err(|why| why.to_string())
 }
 
-/// Sends everything that is due at this time.
-pub(super) fn tell_due(city: &City, now: Timestamp) -> Result<(), CityError> {
+/// Sends everything that is due at this time by this way.
+pub(super) fn tell_due(city: &City, now: Timestamp, way: Way) -> Result<(), CityError> {
     for duty in &city.config.watch.duty {
-        for (way, to) in [("mail", &duty.mail), ("webhook", &duty.webhook)] {
-            let Some(to) = to else { continue };
-            let what = format!("watch {} {way}", duty.name);
-            if !city.unnoted.may_tell(clock::mono(), &what) {
-                continue;
-            }
-            let due = city.store.read(|db| due(db, now, &duty.name, way))?;
-            if due.is_empty() {
-                continue;
-            }
-            let sent = match way {
-                "mail" => mail::send_text(city, to, &subject(city, &due), &body(city, &due)),
-                _ => webhook::post(&city.config.alarm, to, &hooked(city, &due, now)),
-            };
-            if let Err(fault) = &sent {
-                log::error!(about = "watch"; "{way} to {}: {fault}", duty.name);
-            }
-            let noted = city
-                .store
-                .change_quietly(|tx| Ok(note(tx, now, &duty.name, way, &due, &sent)?));
-            city.unnoted
-                .noted(clock::mono(), &what, sent.is_ok(), noted)?;
+        let to = match way {
+            Way::Mail => &duty.mail,
+            Way::Webhook => &duty.webhook,
+        };
+        let Some(to) = to else { continue };
+        let word = way.word();
+        let what = format!("watch {} {word}", duty.name);
+        if !city.unnoted.may_tell(clock::mono(), &what) {
+            continue;
         }
+        let due = city.store.read(|db| due(db, now, &duty.name, word))?;
+        if due.is_empty() {
+            continue;
+        }
+        let sent = match way {
+            Way::Mail => mail::send_text(city, to, &subject(city, &due), &body(city, &due)),
+            Way::Webhook => webhook::post(&city.config.alarm, to, &hooked(city, &due, now)),
+        };
+        if let Err(fault) = &sent {
+            log::error!(about = "watch"; "{word} to {}: {fault}", duty.name);
+        }
+        let noted = city
+            .store
+            .change_quietly(|tx| Ok(note(tx, now, &duty.name, word, &due, &sent)?));
+        city.unnoted
+            .noted(clock::mono(), &what, sent.is_ok(), noted)?;
     }
     Ok(())
 }

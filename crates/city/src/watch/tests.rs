@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 
 use super::*;
-use crate::alarm::AlarmConfig;
 use crate::alarm::tests::{PATIENCE, mail_server};
+use crate::alarm::{AlarmConfig, Way};
 use crate::centre::BoothNow;
 use crate::config::CityConfig;
 use crate::people::Role;
@@ -121,6 +121,12 @@ fn what_comes_and_goes_by_itself_is_no_alert_and_what_stays_is_told_once_and_onc
     );
 }
 
+/// One look by each way.
+fn tell_all(city: &City, now: Timestamp) -> Result<(), CityError> {
+    let mailed = tell::tell_due(city, now, Way::Mail);
+    tell::tell_due(city, now, Way::Webhook).and(mailed)
+}
+
 #[test]
 fn what_was_over_before_it_was_told_is_told_to_nobody_and_what_was_told_meanwhile_is_told_to_be_over()
  {
@@ -129,7 +135,7 @@ fn what_was_over_before_it_was_told_is_told_to_nobody_and_what_was_told_meanwhil
     city.watch(at(0)).expect("looked");
     assert_eq!(state(&city).2, [(false, false)]);
     // The other side does not answer: it is tried again later, and the fault is kept.
-    tell::tell_due(&city, at(1)).expect("tried");
+    tell_all(&city, at(1)).expect("tried");
     let fault: String = city
         .store
         .read(|db| {
@@ -366,11 +372,11 @@ fn what_was_told_and_could_not_be_written_down_waits() {
             .read(|db| db.query_row(sql, [], |row| row.get(0)));
         read.expect("a notice")
     };
-    tell::tell_due(&city, at(1)).expect("nothing is to be told");
+    tell_all(&city, at(1)).expect("nothing is to be told");
     assert_eq!(tries(&city), 0);
     let noted = city.unnoted.noted(now, "watch duty webhook", true, Ok(()));
     noted.expect("noted");
-    tell::tell_due(&city, at(1)).expect("tried");
+    tell_all(&city, at(1)).expect("tried");
     assert_eq!(tries(&city), 1);
 }
 
@@ -432,7 +438,7 @@ fn whoever_is_on_duty_gets_one_mail_of_all_that_is_new_and_one_that_it_is_over()
         sighting("", "disk", Severity::CitizenCannotSpeak),
     ];
     city.watch(at(0)).expect("looked");
-    tell::tell_due(&city, at(1)).expect("told");
+    tell_all(&city, at(1)).expect("told");
     let (to, mail) = mails.recv_timeout(PATIENCE).expect("a mail");
     assert!(to.contains("<duty@city.example>"), "{to}");
     let mail = unfolded(&mail);
@@ -445,12 +451,12 @@ fn whoever_is_on_duty_gets_one_mail_of_all_that_is_new_and_one_that_it_is_over()
     ] {
         assert!(mail.contains(part), "{part}: {mail}");
     }
-    tell::tell_due(&city, at(2)).expect("told");
+    tell_all(&city, at(2)).expect("told");
     assert!(mails.try_recv().is_err(), "once");
     centre.have().sightings.clear();
     for second in [20, 200, 400] {
         city.watch(at(second)).expect("looked");
-        tell::tell_due(&city, at(second)).expect("told");
+        tell_all(&city, at(second)).expect("told");
     }
     let (_, over) = mails.recv_timeout(PATIENCE).expect("a mail");
     assert!(unfolded(&over).contains("a-1: The supply"), "{over}");
