@@ -329,6 +329,15 @@ mod tests {
         let after = on("2026-07-01");
         assert!(!after.may(Right::Listen, Some("square")));
         assert!(!after.may_somewhere(Right::Listen));
+        // However the day is written.
+        city.store
+            .change_quietly(|tx| {
+                let rights = [Right::Listen].into();
+                accounts::set_campaign(tx, account, "square", "20260630", &rights)
+            })
+            .expect("a day");
+        assert!(on("2026-06-30").may(Right::Listen, Some("square")));
+        assert!(!on("2026-07-01").may(Right::Listen, Some("square")));
         for (right, until) in [(Right::Edit, "2026-06-30"), (Right::Listen, "30/6/2026")] {
             let refused = city.store.change_quietly(|tx| {
                 accounts::set_campaign(tx, account, "square", until, &[right].into())

@@ -40,6 +40,15 @@ fn part_of_day(hour: i64) -> &'static str {
     }
 }
 
+/// The day of a moment of the database in the city's time zone.
+fn day_here(city: &City, at: &str) -> String {
+    let moment = at.parse();
+    moment.map_or_else(
+        |_| at.chars().take(10).collect(),
+        |moment| city.day_of(moment),
+    )
+}
+
 /// What the pages show, the oldest first.
 fn published() -> String {
     format!("FROM message m WHERE {SHOWN} ORDER BY m.published_at, m.id")
@@ -262,8 +271,7 @@ pub(super) fn placements(city: &City, out: &mut dyn Write) -> Result<(), CityErr
         let query = "SELECT id, place, area_id, lat, lon, since, until, campaign_id FROM placement ORDER BY id";
         each(city, query, |row| {
             let place: Option<(f64, f64)> = Option::zip(row.get(4)?, row.get(3)?);
-            let day =
-                |text: Option<String>| text.map(|text| text.chars().take(10).collect::<String>());
+            let day = |at: Option<String>| at.map(|at| day_here(city, &at));
             let campaign: Option<String> = row.get(7)?;
             let campaign = campaign.filter(|campaign| !left_out.has_campaign(campaign));
             feature(json!({
@@ -324,9 +332,10 @@ pub(super) fn withdrawn(city: &City, out: &mut dyn Write) -> Result<(), CityErro
     let mut csv = begin(out, "withdrawn.csv")?;
     each(
         city,
-        "SELECT id, substr(at, 1, 10) FROM gone WHERE was_published = 1 ORDER BY at, id",
+        "SELECT id, at FROM gone WHERE was_published = 1 ORDER BY at, id",
         |row| {
-            csv.write_record([row.get::<_, String>(0)?, row.get(1)?])
+            let (id, at): (String, String) = (row.get(0)?, row.get(1)?);
+            csv.write_record([id, day_here(city, &at)])
                 .map_err(unwritten)
         },
     )?;

@@ -108,6 +108,28 @@ fn what_editors_do_not_show_is_in_no_file() {
 }
 
 #[test]
+fn every_day_of_the_files_is_one_of_the_citys_time_zone() {
+    let (city, _centre, _folder) = testing::city();
+    assert_eq!(city.config.time_zone, "Europe/Copenhagen");
+    let rows_of = |db: &booth_database::Transaction<'_>| {
+        db.execute_batch(
+            "INSERT INTO placement (booth_id, place, since, until) VALUES ('torv-1', 'Torvet', '2026-08-03T22:30:00.000Z', '2026-08-31T23:00:00.000Z');
+             INSERT INTO gone (id, at, was_published) VALUES ('x', '2026-12-31T23:30:00.000Z', 1);",
+        )?;
+        Ok(())
+    };
+    city.store.change_quietly(rows_of).expect("written");
+    let placements: serde_json::Value =
+        serde_json::from_str(&text_of(&city, "placements.geojson")).expect("JSON");
+    let of = &placements["features"][0]["properties"];
+    assert_eq!(
+        (&of["since"], &of["until"]),
+        (&"2026-08-04".into(), &"2026-09-01".into())
+    );
+    assert!(text_of(&city, "withdrawn.csv").contains("x,2027-01-01"));
+}
+
+#[test]
 fn the_zip_holds_every_file_and_its_heads_are_those_of_the_datapackage() {
     let (city, centre, _folder) = testing::city();
     centre.have().arrived.push(spoken("a"));

@@ -380,9 +380,10 @@ pub(crate) fn set_campaign(
     if let Some(right) = rights.iter().find(|right| !right.is_for_partners()) {
         return Err(sentence!("people-not-for-partners", right = right.word()).into());
     }
-    if until.parse::<jiff::civil::Date>().is_err() {
-        return Err(sentence!("people-bad-day", day = format!("{until:?}")).into());
-    }
+    // Days are compared as texts.
+    let day = until.parse::<jiff::civil::Date>();
+    let day = day.map_err(|_| sentence!("people-bad-day", day = format!("{until:?}")))?;
+    let until = day.to_string();
     tx.prepare_cached(
         "INSERT INTO account_campaign (account, campaign_id, until, rights) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (account, campaign_id) DO UPDATE SET until = excluded.until, rights = excluded.rights",

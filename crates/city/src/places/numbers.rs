@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Owns: the tables `place_number` and `placed`. What was said of a number that nobody has prepared waits until somebody does, or until the booth
-//! is placed otherwise. Never does: believe a booth about another one.
+//! is placed otherwise; so does what cannot be carried out, with its reason, and nothing else waits for it. Never does: believe a booth about
+//! another one.
 
 use booth_database::{Connection, OptionalExtension, Transaction, params};
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ use crate::follow;
 use crate::sentence;
 use crate::store::{Act, Actor, CityError};
 use crate::watch::Sighting;
+use crate::words::Sentence;
 
 /// The first number that is proposed: a child who found the service button by chance dials less.
 const FIRST: u32 = 101;
@@ -117,10 +119,36 @@ pub(crate) fn look(city: &City) -> Result<(), CityError> {
     }
     for (placed, site) in city.store.read(ready)? {
         let act = Act::new(Actor::Hub, "booth placed by handset", &placed.booth);
-        city.store
-            .change(act, |db| carry_out(db, &city.zone, &placed, &site))?;
+        let done = city
+            .store
+            .change(act, |db| carry_out(db, &city.zone, &placed, &site));
+        match done {
+            Err(CityError::Refused(why)) => put_aside(city, &placed, &why)?,
+            done => done?,
+        }
     }
     Ok(())
+}
+
+/// Keeps why a word cannot be carried out, and says it once. It is tried again at each look: an editor may have mended the place.
+fn put_aside(city: &City, placed: &Placed, why: &Sentence) -> Result<(), CityError> {
+    let why = why.to_string();
+    let known: Option<String> = city.store.read(|db| {
+        db.prepare_cached("SELECT why FROM placed WHERE booth_id = ?1")?
+            .query_row([&placed.booth], |row| row.get(0))
+    })?;
+    if known.as_ref() == Some(&why) {
+        return Ok(());
+    }
+    let (booth, number) = (&placed.booth, placed.number);
+    log::warn!(about = "places"; "{booth} cannot be placed at number {number}, as a technician said: {why}");
+    city.store.change_quietly(|db| {
+        db.execute(
+            "UPDATE placed SET why = ?2 WHERE booth_id = ?1",
+            params![booth, why],
+        )?;
+        Ok(())
+    })
 }
 
 /// The latest word of a booth counts, if nobody has placed it since.
@@ -131,7 +159,8 @@ fn note(db: &Transaction<'_>, placed: &Placed) -> booth_database::Result<()> {
         .query_row([&placed.booth], |row| row.get(0))?;
     if latest.is_none_or(|latest| latest < at) {
         db.prepare_cached(
-            "INSERT INTO placed VALUES (?1, ?2, ?3) ON CONFLICT (booth_id) DO UPDATE SET number = ?2, at = ?3 WHERE at < ?3",
+            "INSERT INTO placed (booth_id, number, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (booth_id) DO UPDATE SET number = ?2, at = ?3, why = NULL WHERE at < ?3",
         )?
         .execute(params![placed.booth, placed.number, at])?;
     }
@@ -183,17 +212,21 @@ fn carry_out(
     Ok(())
 }
 
-/// What whoever is on duty is told: a technician said a number that nobody has prepared.
+/// What whoever is on duty is told: a technician said a number that nobody has prepared, or one where the booth cannot be placed.
 pub(crate) fn sightings(db: &Connection) -> booth_database::Result<Vec<Sighting>> {
     let mut statement =
-        db.prepare_cached("SELECT booth_id, number, at FROM placed ORDER BY booth_id")?;
+        db.prepare_cached("SELECT booth_id, number, at, why FROM placed ORDER BY booth_id")?;
     let rows = statement.query_map([], |row| {
         let at: String = row.get(2)?;
+        let why: Option<String> = row.get(3)?;
         Ok(Sighting {
             subject: row.get(0)?,
-            kind: "place_unknown".into(),
+            kind: match why {
+                Some(_) => "place_refused".into(),
+                None => "place_unknown".into(),
+            },
             severity: Severity::NeedsVisit,
-            text: String::new(),
+            text: why.unwrap_or_default(),
             since: at.parse().ok(),
             number: row.get(1)?,
         })
@@ -281,6 +314,51 @@ mod tests {
         look();
         assert_eq!(places(&city)[0].0, "Skolen");
         assert!(seen().is_empty());
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_carried_out_says_why_and_holds_up_no_other() {
+        let (city, centre, _folder) = city();
+        let gone = Site {
+            area_id: Some("gone".into()),
+            ..site("Torvet")
+        };
+        city.store
+            .change_quietly(|db| {
+                db.execute(
+                    "INSERT INTO place_number (number, place, area_id) VALUES (101, ?1, ?2)",
+                    params![gone.place, gone.area_id],
+                )?;
+                prepare(db, 102, &site("Havnen"))
+            })
+            .expect("prepared");
+        says(&centre, 101, 10);
+        centre.have().placed.push(Some(Placed {
+            booth: "torv-2".into(),
+            number: 102,
+            at: at(11),
+        }));
+        look(&city).expect("looked");
+        assert_eq!(places(&city), [("Havnen".to_owned(), rfc3339(at(11)))]);
+        let seen = city.store.read(sightings).expect("read");
+        assert_eq!((seen.len(), seen[0].kind.as_ref()), (1, "place_refused"));
+        assert!(!seen[0].text.is_empty());
+        // A look at the same writes nothing.
+        let changes = || -> i64 {
+            let total = city.store.change_quietly(|db| {
+                Ok(db.query_row("SELECT total_changes()", [], |row| row.get(0))?)
+            });
+            total.expect("a number")
+        };
+        let before = changes();
+        look(&city).expect("looked");
+        assert_eq!(changes(), before);
+        city.store
+            .change_quietly(|db| prepare(db, 101, &site("Torvet")))
+            .expect("mended");
+        look(&city).expect("looked");
+        assert_eq!(places(&city).len(), 2);
+        assert!(city.store.read(sightings).expect("read").is_empty());
     }
 
     #[test]

@@ -344,10 +344,12 @@ async fn change(
 ) -> Result<Response, Fault> {
     edited(&city, &person, move |city, by| {
         let site = site_of(city, &fields)?;
-        let since = placement::local(&city.zone, fields.get("since"))?;
+        let known = city.store.read(|db| placement::one(db, id))?;
+        let known = known.ok_or_else(placement::gone)?;
+        let since = placement::typed(&city.zone, fields.get("since"), Some(&known.since))?;
         let until = fields
             .some("until")
-            .map(|text| placement::local(&city.zone, text))
+            .map(|text| placement::typed(&city.zone, text, known.until.as_deref()))
             .transpose()?;
         let act = Act::new(by, "placement changed", id.to_string());
         city.store.change(act, |db| {

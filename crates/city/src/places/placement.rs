@@ -263,7 +263,7 @@ pub(super) fn ends(
     recount(db, zone, &known.booth_id, &from, None)
 }
 
-fn gone() -> CityError {
+pub(super) fn gone() -> CityError {
     sentence!("places-placement-gone").into()
 }
 
@@ -290,6 +290,22 @@ pub(crate) fn local(zone: &TimeZone, text: &str) -> Result<Timestamp, CityError>
     let moment = time.and_then(|time| time.to_zoned_datetime(zone.clone()));
     let moment = moment.map(|moment| moment.timestamp());
     moment.map_err(|_| sentence!("places-bad-time").into())
+}
+
+/// The same where the form was filled in with a stored time, which has seconds that the form does not show: as it was shown it is the stored one.
+///
+/// # Errors
+/// No such time.
+pub(super) fn typed(
+    zone: &TimeZone,
+    text: &str,
+    stored: Option<&str>,
+) -> Result<Timestamp, CityError> {
+    let is_as_shown = |stored: &&str| shown(zone, stored) == text.trim().replace('T', " ");
+    let kept = stored
+        .filter(is_as_shown)
+        .and_then(|stored| stored.parse().ok());
+    kept.map_or_else(|| local(zone, text), Ok)
 }
 
 /// Counts the messages and the ready minutes of a booth anew from one time to another.

@@ -57,7 +57,7 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "silent",
     "fleet_silent",
     "too_quiet",
@@ -67,6 +67,7 @@ pub const KINDS: [&str; 14] = [
     "two_machines",
     "where_is",
     "place_unknown",
+    "place_refused",
     "broker",
     "disk",
     "backup",

@@ -91,6 +91,26 @@ fn moving_a_booth_ends_where_it_stood_and_begins_where_it_stands() {
 }
 
 #[test]
+fn a_form_that_shows_minutes_keeps_the_seconds_of_what_it_does_not_change() {
+    let zone = TimeZone::get("Europe/Copenhagen").expect("a zone");
+    let stored = "2026-08-03T10:20:41.250Z";
+    let moment = |text: &str| -> Timestamp { text.parse().expect("a time") };
+    for shown in ["2026-08-03T12:20", "2026-08-03 12:20"] {
+        let kept = typed(&zone, shown, Some(stored)).expect("a time");
+        assert_eq!(kept, moment(stored));
+    }
+    let changed = typed(&zone, "2026-08-03T12:21", Some(stored)).expect("a time");
+    assert_eq!(changed, moment("2026-08-03T10:21:00Z"));
+    let new = typed(&zone, "2026-08-03T12:20", None).expect("a time");
+    assert_eq!(new, moment("2026-08-03T10:20:00Z"));
+    // Of an hour that comes twice the one that is meant.
+    let second = "2026-10-25T01:30:00.000Z";
+    let kept = typed(&zone, "2026-10-25T02:30", Some(second)).expect("a time");
+    assert_eq!(kept, moment(second));
+    assert!(typed(&zone, "never", Some(stored)).is_err());
+}
+
+#[test]
 fn a_placement_cannot_be_stretched_over_another_and_one_that_is_taken_out_counts_for_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path()).expect("opens");
