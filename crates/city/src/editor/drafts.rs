@@ -171,19 +171,32 @@ pub(crate) fn drop_draft(
     })
 }
 
-/// Notes that a campaign was published as its draft had it.
+/// Notes that a campaign was published as its draft had it. What somebody has saved meanwhile stays: made of the draft that was published, it goes on
+/// from there; made of the file that was published before, it is overtaken.
 pub(crate) fn noted(
     city: &City,
     person: &Person,
-    id: &str,
+    work: &Work,
     title: &str,
     language: &str,
     more: impl FnOnce(&Transaction<'_>) -> booth_database::Result<()>,
 ) -> Result<(), CityError> {
+    let id = work.id.as_str();
+    let base = published(city, id).ok().flatten();
+    let base = base.as_deref().map(hash_of);
     let act = Act::new(person.actor(), "campaign published", id);
     let title = serde_json::json!({ language: title }).to_string();
     city.store.change(act, |db| {
-        db.execute("DELETE FROM campaign_draft WHERE id = ?1", [id])?;
+        db.execute(
+            "DELETE FROM campaign_draft WHERE id = ?1 AND version = ?2",
+            params![id, work.version],
+        )?;
+        if work.version > 0 {
+            db.execute(
+                "UPDATE campaign_draft SET base = coalesce(?2, base) WHERE id = ?1",
+                params![id, base],
+            )?;
+        }
         db.execute(
             "INSERT OR IGNORE INTO campaign (id, title, summary) VALUES (?1, ?2, '{}')",
             params![id, title],

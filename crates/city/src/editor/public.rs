@@ -23,7 +23,7 @@ use crate::people::{Person, Right};
 use crate::places::placement;
 use crate::sentence;
 use crate::store::{Act, CityError};
-use crate::web::{Fault, get, post, token_field};
+use crate::web::{Fault, SEEN, get, is_as_seen, post, seen_field, token_field};
 
 /// The phases of a campaign, in their order.
 const PHASES: [&str; 4] = ["open", "processing", "vote", "decided"];
@@ -43,7 +43,7 @@ pub(super) fn routes() -> Router<Arc<City>> {
 }
 
 /// What is known of a campaign.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Known {
     title: Texts,
     summary: Texts,
@@ -155,6 +155,7 @@ async fn form(
         p.soft { (words.say("editor-public-hint")) }
         form method="post" action=(to("/public")) {
             (token_field(&person))
+            (seen_field(&known))
             (in_languages(&city, "title", "editor-public-title", &words, &known.title, 1))
             (in_languages(&city, "summary", "editor-public-summary", &words, &known.summary, 3))
             p { label { input type="checkbox" name="is_public" value="yes" checked[known.is_public]; (words.say("editor-public-shown")) } }
@@ -222,6 +223,7 @@ async fn save(
         let is_public = fields.get("is_public") == "yes";
         let act = Act::new(who.actor(), "campaign's page edited", own.as_str());
         city.store.change(act, |db| {
+            is_as_seen(fields.get(SEEN), &known(city, db, &own)?)?;
             // What was said stays of the day when it was said; a reply that changes is of today.
             db.execute(
                 "INSERT INTO campaign (id, title, summary, reply, reply_at, limits, is_public)
@@ -244,6 +246,17 @@ async fn save(
     Ok(see(&person.here.to(&format!("editor/{id}/public"))))
 }
 
+/// What was answered to a question, by language.
+fn reply_of(db: &Connection, campaign: &str, question: &str) -> booth_database::Result<Texts> {
+    let reply: Option<String> = db
+        .prepare_cached(
+            "SELECT text FROM question_reply WHERE campaign_id = ?1 AND question_id = ?2",
+        )?
+        .query_row([campaign, question], |row| row.get(0))
+        .optional()?;
+    Ok(texts(reply))
+}
+
 async fn question(
     State(city): State<Arc<City>>,
     person: Person,
@@ -255,17 +268,11 @@ async fn question(
     let (asked, reply, wordings) = city
         .aside(move |city| {
             let asked = city.campaign(&own)?;
-            let asked = asked.and_then(|campaign| campaign.questions.into_iter().find(|one| one.id == of));
-            let (reply, wordings) = city.store.read(|db| {
-                let reply: Option<String> = db
-                    .query_row(
-                        "SELECT text FROM question_reply WHERE campaign_id = ?1 AND question_id = ?2",
-                        [&own, &of],
-                        |row| row.get(0),
-                    )
-                    .optional()?;
-                Ok((texts(reply), publish::wordings(db, &own, &of)?))
-            })?;
+            let asked =
+                asked.and_then(|campaign| campaign.questions.into_iter().find(|one| one.id == of));
+            let (reply, wordings) = city
+                .store
+                .read(|db| Ok((reply_of(db, &own, &of)?, publish::wordings(db, &own, &of)?)))?;
             Ok((asked, reply, wordings))
         })
         .await?;
@@ -287,6 +294,7 @@ async fn question(
         }
         form method="post" action=(person.here.to(&format!("editor/{id}/public/{question}"))) {
             (token_field(&person))
+            (seen_field(&reply))
             (in_languages(&city, "reply", "editor-reply-in", &words, &reply, 4))
             p { label { input type="checkbox" name="speak" value="yes"; (words.say("editor-reply-speak")) } }
             p.soft { (words.say("editor-reply-speak-hint")) }
@@ -312,6 +320,7 @@ async fn reply(
             let json = serde_json::to_string(&texts).unwrap_or_default();
             let act = Act::new(who.actor(), "reply written", format!("{own}/{of}"));
             city.store.change(act, |db| {
+                is_as_seen(fields.get(SEEN), &reply_of(db, &own, &of)?)?;
                 if texts.is_empty() {
                     db.execute("DELETE FROM question_reply WHERE campaign_id = ?1 AND question_id = ?2", [&own, &of])?;
                 } else {

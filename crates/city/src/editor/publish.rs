@@ -64,14 +64,7 @@ pub(crate) fn publish(
     let checked = city.centre.make_prompts(&work.toml, tell)?;
     right(&checked)?;
     city.centre.publish_campaign(&work.toml, signed, tell)?;
-    drafts::noted(
-        city,
-        person,
-        &work.id,
-        &checked.title,
-        &checked.language,
-        more,
-    )
+    drafts::noted(city, person, work, &checked.title, &checked.language, more)
 }
 
 /// The published file as an editor may change it in one step; a draft that somebody works on is not passed over.

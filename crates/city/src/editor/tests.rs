@@ -37,6 +37,32 @@ fn room(roles: &[Role]) -> Room {
     }
 }
 
+/// The campaign as the booths have it, with one question.
+fn asked(text: &str) -> crate::centre::Campaign {
+    crate::centre::Campaign {
+        id: "torv".into(),
+        title: String::new(),
+        from: None,
+        until: None,
+        booths: None,
+        languages: vec!["da".into()],
+        questions: vec![crate::centre::Question {
+            id: "plads".into(),
+            digit: 1,
+            text: [("da".to_owned(), text.to_owned())].into(),
+            prompt: Default::default(),
+            options: Vec::new(),
+            may_publish: booth_contract::Publish::Text,
+            max_seconds: None,
+            needs_code: false,
+            answer: Default::default(),
+            answer_prompt: Default::default(),
+        }],
+        notice: Default::default(),
+        children: "text".into(),
+    }
+}
+
 impl Room {
     async fn get(&self, path: &str) -> (StatusCode, String) {
         self.seat.get(path).await
@@ -223,6 +249,43 @@ async fn a_hub_that_cannot_publish_leaves_the_draft_and_says_why() {
 }
 
 #[test]
+fn what_an_editor_saves_while_the_campaign_is_published_stays_a_draft() {
+    let (city, centre, _folder) = city();
+    centre.have().files.insert("torv".into(), FILE.into());
+    let [eva, ole] = [1, 2].map(|account| person(account, &[Role::Editor]));
+    let [first, second, third] = ["Nyt", "Nyere", "Nyest"].map(|text| FILE.replace("Hvad?", text));
+    let draft = || drafts::open(&city, "torv").expect("read").expect("there");
+    drafts::save(&city, &eva, "torv", 0, &first).expect("kept");
+    let saves = |said: &str| {
+        if said == "published" && draft().version == 1 {
+            drafts::save(&city, &ole, "torv", 1, &second).expect("kept");
+        }
+    };
+    publish::publish(&city, &eva, &draft(), &[], &saves, |_| Ok(())).expect("published");
+    assert_eq!(centre.have().files["torv"], first);
+    let kept = draft();
+    assert_eq!((kept.version, &kept.toml), (2, &second));
+    // It was made of what is published now, and can be published.
+    assert!(!kept.is_overtaken);
+    publish::publish(&city, &ole, &kept, &[], &saves, |_| Ok(())).expect("published");
+    assert_eq!(draft().version, 0);
+    assert_eq!(centre.have().files["torv"], second);
+    // Begun from the file that is replaced at this moment, it must not bring that one back.
+    let begins = |said: &str| {
+        if said == "made" {
+            drafts::save(&city, &eva, "torv", 0, &third).expect("kept");
+        }
+    };
+    let alone = drafts::Work {
+        toml: first.clone(),
+        ..draft()
+    };
+    publish::publish(&city, &ole, &alone, &[], &begins, |_| Ok(())).expect("published");
+    let kept = draft();
+    assert_eq!((&kept.toml, kept.is_overtaken), (&third, true));
+}
+
+#[test]
 fn an_idea_becomes_an_option_of_a_vote_and_its_messages_lead_there() {
     let (city, centre, _folder) = city();
     centre.have().files.insert("torv".into(), FILE.into());
@@ -315,28 +378,6 @@ fn a_reply_is_spoken_at_the_booth_and_both_wordings_of_a_question_are_counted() 
         ("Vi satte bænke op.", "2")
     );
 
-    let asked = |text: &str| crate::centre::Campaign {
-        id: "torv".into(),
-        title: String::new(),
-        from: None,
-        until: None,
-        booths: None,
-        languages: vec!["da".into()],
-        questions: vec![crate::centre::Question {
-            id: "plads".into(),
-            digit: 1,
-            text: [("da".to_owned(), text.to_owned())].into(),
-            prompt: Default::default(),
-            options: Vec::new(),
-            may_publish: booth_contract::Publish::Text,
-            max_seconds: None,
-            needs_code: false,
-            answer: Default::default(),
-            answer_prompt: Default::default(),
-        }],
-        notice: Default::default(),
-        children: "text".into(),
-    };
     for text in ["Hvad?", "Hvad?", "Hvad nu?"] {
         centre.have().campaigns = vec![asked(text)];
         publish::note_wordings(&city).expect("noted");
@@ -367,6 +408,34 @@ fn a_reply_is_spoken_at_the_booth_and_both_wordings_of_a_question_are_counted() 
         .map(|one| (one.text["da"].as_str(), one.messages))
         .collect();
     assert_eq!(counted, [("Hvad?", 1), ("Hvad nu?", 2)]);
+}
+
+#[tokio::test]
+async fn an_old_form_erases_nothing_that_was_written_meanwhile() {
+    let room = room(&[Role::Editor]);
+    room.centre.have().campaigns = vec![asked("Hvad?")];
+    let seen = async |path: &str| {
+        let (_, page) = room.get(path).await;
+        let found = page.split_once("name=\"seen\" value=\"");
+        let mark = found.and_then(|(_, rest)| rest.split('"').next());
+        mark.expect("what was seen").to_owned()
+    };
+    for path in ["/editor/torv/public", "/editor/torv/public/plads"] {
+        let old = seen(path).await;
+        let saved = async |text: &str, seen: &str| {
+            let form = format!("is_public=yes&reply.da={text}&seen={seen}");
+            room.post(path, &form).await
+        };
+        let (status, to) = saved("Vi+gjorde+det", &old).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{to}");
+        let (status, page) = saved("", &old).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(page.contains("Somebody has changed this"), "{page}");
+        assert!(room.get(path).await.1.contains("Vi gjorde det"));
+        let (status, _) = saved("", &seen(path).await).await;
+        assert_eq!(status, StatusCode::SEE_OTHER);
+        assert!(!room.get(path).await.1.contains("Vi gjorde det"));
+    }
 }
 
 #[tokio::test]

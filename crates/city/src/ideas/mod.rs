@@ -52,6 +52,11 @@ pub(crate) struct Idea {
 }
 
 impl Idea {
+    /// What people write of it: title, text and what came of it.
+    fn written(&self) -> (&Texts, &Texts, &Option<Texts>) {
+        (&self.title, &self.body, &self.outcome)
+    }
+
     /// A text in this language, or in any.
     pub(crate) fn in_language<'a>(texts: &'a Texts, language: &str) -> &'a str {
         let found = texts.get(language).filter(|text| !text.is_empty());

@@ -13,9 +13,10 @@ use maud::{Markup, html};
 
 use super::{Idea, LONGEST_BODY, LONGEST_TITLE, Texts};
 use crate::City;
+use crate::centre::CentreError;
 use crate::people::{Person, Right};
 use crate::store::{Act, CityError};
-use crate::web::{Fault, get, post, staff_page, token_field, value};
+use crate::web::{Fault, SEEN, get, is_as_seen, post, seen_field, staff_page, token_field, value};
 
 /// Messages that an idea's page offers to take in.
 const MOST_OFFERED: usize = 100;
@@ -238,6 +239,7 @@ async fn show(
         @else if person.may(Right::Edit, None) { p { a href=(person.here.to(&format!("editor/idea/{id}"))) { (say("ideas-to-vote")) } } }
         form method="post" action=(person.here.to(&here)) {
             (token_field(&person))
+            (seen_field(&idea.written()))
             (fields_of(&city, &person, "title", "ideas-name", &idea.title, false))
             (fields_of(&city, &person, "body", "ideas-body", &idea.body, true))
             (fields_of(&city, &person, "outcome", "ideas-outcome", idea.outcome.as_ref().unwrap_or(&nothing), true))
@@ -307,7 +309,10 @@ async fn change(
 ) -> Result<Response, Fault> {
     let [title, body, outcome] = ["title", "body", "outcome"].map(|name| texts(&fields, name));
     let now = clock::wall();
+    let seen = value(&fields, SEEN).to_owned();
     with_idea(&city, &person, id, "changed an idea", move |tx| {
+        let known = super::idea(tx, id)?.ok_or(CentreError::NotThere)?;
+        is_as_seen(&seen, &known.written())?;
         super::write(tx, now, id, &title, &body, &outcome)
     })
     .await

@@ -142,7 +142,13 @@ async fn an_idea_is_made_filled_and_answered_by_plain_forms_and_only_by_moderato
         "{page}"
     );
     post("/ideas/1/messages", "message=a&message=other").await;
-    post("/ideas/1", "title_en=Benches&outcome_en=They+stand").await;
+    let shown = page.split_once("name=\"seen\" value=\"");
+    let seen = shown.and_then(|(_, rest)| rest.split('"').next());
+    let seen = format!("title_en=Benches&seen={}", seen.expect("what was seen"));
+    post("/ideas/1", &format!("{seen}&outcome_en=They+stand")).await;
+    // A form that was drawn before does not erase what came of it.
+    let (status, _, page) = post("/ideas/1", &format!("{seen}&outcome_en=")).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{page}");
     let (_, _, page) = ask(&pages, request("/ideas/1", &cookie, None)).await;
     assert!(
         page.contains("They stand") && page.contains("ideas/1/out"),

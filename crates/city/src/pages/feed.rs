@@ -56,7 +56,7 @@ fn atom(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<V
     let mut xml = Xml(Writer::new(Vec::new()));
     let page = voice.whole_address(&format!("campaign/{}", segment(id)));
     let own = whole_address(city, &format!("feed/{}.atom", segment(id)));
-    let newest = messages.first().map(|message| message.published_at.clone());
+    let newest = messages.iter().map(|message| &message.updated_at).max();
     let written = (|| {
         xml.0
             .write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
@@ -71,7 +71,7 @@ fn atom(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<V
         xml.text("title", voice.text(&one.title, id))?;
         xml.text(
             "updated",
-            &newest.unwrap_or_else(|| "1970-01-01T00:00:00Z".into()),
+            newest.map_or("1970-01-01T00:00:00Z", String::as_str),
         )?;
         xml.empty("link", &[("rel", "self"), ("href", &own)])?;
         xml.empty(
@@ -88,7 +88,7 @@ fn atom(city: &City, picture: &Picture, citizen: &Citizen, id: &str) -> Result<V
             xml.text("id", &format!("urn:uuid:{}", message.id))?;
             xml.text("title", &start_of(&message.transcript))?;
             xml.text("published", &message.published_at)?;
-            xml.text("updated", &message.published_at)?;
+            xml.text("updated", &message.updated_at)?;
             xml.empty(
                 "link",
                 &[

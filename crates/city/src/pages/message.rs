@@ -1,16 +1,18 @@
 //! One message: to hear and to read it, what became of it, and to report it or take it back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Form;
 use axum::extract::{Path, State};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::Response;
 use booth_database::params;
 use booth_host::clock;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use booth_contract::time::rfc3339;
+use booth_contract::time::{Mono, rfc3339};
 
 use super::campaign::idea_card;
 use super::fresh;
@@ -18,13 +20,17 @@ use super::picture::Picture;
 use super::shown::{self, Message, chips, circumstances};
 use super::voice::{Voice, segment, start_of};
 use crate::City;
+use crate::limits::{Limits, one_visitor};
 use crate::sentence;
 use crate::store::{Act, Actor, CityError};
+use crate::web::peer::visitor;
 use crate::web::{Citizen, Fault, citizens_page};
 
 /// Reports of one message, and of all together, that may wait for a moderator; further ones are thanked for and not kept.
 const MOST_OF_ONE: u64 = 5;
 const MOST_OPEN: u64 = 1_000;
+/// Reports that may come from one visitor at once, and one more each ten minutes.
+const FROM_ONE: (u32, u64) = (10, 600_000);
 /// Letters of a report.
 const MOST_LETTERS: usize = 1_000;
 
@@ -140,6 +146,23 @@ fn became(voice: &Voice<'_>, picture: &Picture, message: &Message, ideas: &[i64]
     }
 }
 
+/// How many reports came from whom of late: in memory alone, and not with the report.
+pub(crate) struct Reports(Limits<IpAddr>);
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self(Limits::new(FROM_ONE.0, FROM_ONE.1))
+    }
+}
+
+impl Reports {
+    /// Whether one more may come from here; if so, it counts.
+    fn may(&self, now: Mono, from: IpAddr) -> bool {
+        self.0.forget(now);
+        self.0.take(now, one_visitor(from))
+    }
+}
+
 /// What a reader finds wrong with a message.
 #[derive(Deserialize)]
 pub(super) struct Report {
@@ -152,19 +175,28 @@ pub(super) async fn report(
     State(city): State<Arc<City>>,
     citizen: Citizen,
     Path((_, id)): Path<(String, String)>,
+    extensions: Extensions,
+    headers: HeaderMap,
     Form(form): Form<Report>,
 ) -> Result<Response, Fault> {
+    let from = visitor(&extensions, &headers);
     fresh(&city, citizen, move |city, picture, citizen| {
         let voice = Voice::new(city, citizen);
         let why: String = form.why.trim().chars().take(MOST_LETTERS).collect();
         if why.is_empty() {
             return Err(Fault::new(
-                axum::http::StatusCode::UNPROCESSABLE_ENTITY,
+                StatusCode::UNPROCESSABLE_ENTITY,
                 sentence!("report-empty"),
             ));
         }
         let message = city.store.read(|db| shown::one(city, db, picture, &id))?;
         let message = message.ok_or_else(Fault::not_here)?;
+        if !city.reports.may(clock::mono(), from) {
+            return Err(Fault::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                sentence!("report-too-many"),
+            ));
+        }
         keep_report(city, &message.id, &why)?;
         let back = voice.here(&format!("message/{}", segment(&message.id)));
         let body = html! {

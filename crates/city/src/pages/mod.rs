@@ -42,6 +42,7 @@ use maud::Markup;
 use crate::City;
 use crate::web::{Citizen, Fault, door, get, post, style};
 pub(crate) use known::{LeftOut, at_this_moment};
+pub(crate) use message::Reports;
 pub(crate) use picture::Pictures;
 use picture::{Picture, Ready};
 pub(crate) use shown::SHOWN;

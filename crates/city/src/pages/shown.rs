@@ -31,6 +31,8 @@ pub(crate) struct Message {
     pub(crate) has_voice: bool,
     pub(crate) duration_ms: u64,
     pub(crate) published_at: String,
+    /// When it was published, or corrected since.
+    pub(crate) updated_at: String,
     pub(crate) themes: Vec<i64>,
 }
 
@@ -39,7 +41,8 @@ pub(crate) const SHOWN: &str = "state = 'published' AND kind <> 'choice' AND may
 
 const COLUMNS: &str = "id, source, kind, placement, area_id, campaign_id, question_id, day, hour, transcript, transcript_lang, translation,
   translation_lang, with_voice = 1 AND may_publish = 'voice' AND child = 0 AND kind = 'audio', duration_ms, published_at,
-  (SELECT group_concat(theme_id) FROM message_theme WHERE message_id = message.id)";
+  (SELECT group_concat(theme_id) FROM message_theme WHERE message_id = message.id),
+  coalesce(changed_at, published_at)";
 
 fn message_of(row: &Row<'_>) -> booth_database::Result<Message> {
     let source: String = row.get(1)?;
@@ -66,6 +69,7 @@ fn message_of(row: &Row<'_>) -> booth_database::Result<Message> {
         has_voice: row.get(13)?,
         duration_ms: row.get(14)?,
         published_at: row.get::<_, Option<String>>(15)?.unwrap_or_default(),
+        updated_at: row.get::<_, Option<String>>(17)?.unwrap_or_default(),
         themes: themes.split(',').filter_map(|id| id.parse().ok()).collect(),
     })
 }

@@ -716,6 +716,20 @@ async fn a_report_is_kept_for_a_moderator_without_a_trace_of_who_sent_it_and_onl
         town.ask(send("++")).await.status,
         StatusCode::UNPROCESSABLE_ENTITY
     );
+    // One visitor fills nobody's desk, whatever the messages are.
+    let from = |last: u8| {
+        let mut request = send("Igen");
+        let peer = crate::web::peer::Peer(std::net::Ipv4Addr::new(192, 0, 2, last).into());
+        request.extensions_mut().insert(peer);
+        request
+    };
+    let mut statuses = Vec::new();
+    for _ in 0..11 {
+        statuses.push(town.ask(from(1)).await.status);
+    }
+    assert_eq!(statuses.pop(), Some(StatusCode::TOO_MANY_REQUESTS));
+    assert!(statuses.iter().all(|status| *status == StatusCode::OK));
+    assert_eq!(town.ask(from(2)).await.status, StatusCode::OK);
     let other = Request::post("/da/message/none/report")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::from("why=x"))

@@ -13,6 +13,7 @@ mod login;
 mod method;
 pub mod peer;
 pub mod range;
+mod seen;
 pub mod sound;
 mod staff;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub(crate) use door::{cookie, see_other};
 pub(crate) use fault::Fault;
 pub(crate) use login::{LoginLimits, enter, let_in, on_to};
 pub(crate) use method::{get, post};
+pub(crate) use seen::{SEEN, is_as_seen, seen_field};
 pub use staff::head_of;
 pub(crate) use staff::{page as staff_page, page_with as staff_page_with, token_field};
 pub(crate) use upload::patient;
