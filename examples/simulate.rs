@@ -97,7 +97,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
         broken.len()
     );
     say!(
-        "{} events, {} faults, {} deaths, {} visits; {} clips kept, {} recovered, {} takes discarded; \
+        "{} events, {} faults, {} deaths, {} visits; {} clips kept, {} recovered, {} takes discarded, {} of them after they had their number; \
          {} votes cast, {} messages taken back, {} times stepped back from another device of the booth's name; at the hub {} stored, {} rejected, {} offered again out of quarantine; \
          the real hub's store in {} seeds",
         total.events,
@@ -106,7 +106,8 @@ fn many(seeds: Range<u64>) -> ExitCode {
         total.visits,
         total.kept,
         total.recovered,
-        total.discarded,
+        total.discarded + total.voided,
+        total.voided,
         total.votes,
         total.noted,
         total.stepped_back,

@@ -148,6 +148,15 @@ pub enum RecorderEvent {
         /// The sentence for operations.
         why: String,
     },
+    /// It was to be deleted, and the card has not let go of it, or the keeper's look has finished it before.
+    Undeleted {
+        /// The take.
+        take: TakeId,
+        /// What the card may have of it.
+        clip_id: ClipId,
+        /// The sentence for operations.
+        why: String,
+    },
 }
 
 /// Why a take ends before its end.
@@ -611,11 +620,16 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 take,
                 too_short: false,
             },
-            Ok(false) => RecorderEvent::Failed {
+            Ok(false) => RecorderEvent::Undeleted {
                 take,
-                why: format!("clip {clip_id} was finished before it could be deleted"),
+                clip_id: clip_id.clone(),
+                why: "it was finished before it could be deleted".into(),
             },
-            Err(why) => RecorderEvent::Failed { take, why },
+            Err(why) => RecorderEvent::Undeleted {
+                take,
+                clip_id: clip_id.clone(),
+                why,
+            },
         });
     }
 
@@ -655,13 +669,15 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
     }
 
     fn delete(&self, id: TakeId, writer: ClipWriter, too_short: bool) {
+        let clip_id = writer.clip_id().into();
         (self.report)(match writer.discard() {
             Ok(()) => RecorderEvent::Discarded {
                 take: id,
                 too_short,
             },
-            Err(error) => RecorderEvent::Failed {
+            Err(error) => RecorderEvent::Undeleted {
                 take: id,
+                clip_id,
                 why: error.to_string(),
             },
         });

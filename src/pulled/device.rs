@@ -84,6 +84,13 @@ pub(super) struct Region {
 }
 
 impl Region {
+    /// A file that is one from its beginning on.
+    #[cfg(test)]
+    pub(super) fn whole(file: File) -> Self {
+        let file = Arc::new(file);
+        Self { file, at: 0 }
+    }
+
     pub(super) fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let at = self.at.checked_add(offset);
         self.file

@@ -23,8 +23,9 @@ use booth_spool::real_disk::RealDisk;
 use rustix::fs::{Advice, fadvise, statvfs};
 use sha2::{Digest, Sha256};
 
+use super::PulledError;
+use super::beside::{self, Own};
 use super::found::{self, Opened, Place};
-use super::{PulledError, beside};
 
 /// A file system gives each file whole blocks: for a clip's manifest and the end of its body, and what it notes of both.
 const BLOCKS_BESIDE_A_CLIP: u64 = 3;
@@ -150,7 +151,7 @@ pub(super) struct Writing {
     disk: Arc<RealDisk>,
     to: PathBuf,
     /// The booth whose own spool it is, while it runs.
-    running: Option<BoothId>,
+    running: Option<Own>,
     /// Bytes that were written since everything was synced.
     unsynced: u64,
     written: Vec<Written>,
@@ -204,9 +205,9 @@ impl Writing {
     }
 
     /// The same, of the spool of this booth, which runs.
-    pub(super) fn of_a_running(self, booth: &BoothId) -> Self {
+    pub(super) fn of_a_running(self, own: &Own) -> Self {
         Self {
-            running: Some(booth.clone()),
+            running: Some(own.clone()),
             ..self
         }
     }
@@ -289,11 +290,14 @@ impl Writing {
 
     /// One file of the card.
     fn take(&mut self, place: &Place, file: &SpoolFile, looked: Looked) -> Result<(), ExportError> {
-        let looked = match self.running {
-            Some(_) => beside::at_rest(place, file, looked),
+        let looked = match &self.running {
+            Some(own) => beside::at_rest(place, file, looked, own),
             None => looked,
         };
         let why = match looked {
+            Looked::Unfinished(_) if self.running.is_some() => {
+                "the card has not taken its end yet: the booth finishes it as soon as the card takes writes, and a later export has it".into()
+            }
             Looked::Whole(whole) => return self.clip(&whole),
             Looked::Nothing => return Ok(()),
             looked => found::left(&looked),
@@ -352,7 +356,7 @@ impl Writing {
         booths.dedup();
         let booth_id = match (&self.running, &booths[..]) {
             // A booth sends all that lie on its card in its own name.
-            (Some(booth), _) | (None, [booth]) => Some(booth.clone()),
+            (Some(Own { booth, .. }), _) | (None, [booth]) => Some(booth.clone()),
             (None, _) => None,
         };
         for file in &place.contents.withdrawals {

@@ -13,6 +13,8 @@ use super::PulledError;
 use super::device::Region;
 use super::journal::Replayed;
 
+/// Most entries of a folder: a damaged one may name a block again and again.
+const MOST_ENTRIES: usize = 1 << 18;
 /// How much is read of a file at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -67,6 +69,10 @@ impl Source for FileSystem {
         let mut listed = Vec::new();
         for entry in self.0.read_dir(folder.as_str()).map_err(failed)? {
             let entry = entry.map_err(failed)?;
+            if listed.len() == MOST_ENTRIES {
+                let why = format!("it names more than {MOST_ENTRIES} files");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
             let name = String::from_utf8_lossy(entry.file_name().as_ref()).into_owned();
             if [".", ".."].contains(&name.as_str()) {
                 continue;

@@ -50,6 +50,17 @@ pub(super) struct Place {
     pub(super) contents: Contents,
 }
 
+impl Place {
+    /// What a file of it is, with the times that this card can correct.
+    pub(super) fn look(&self, file: &SpoolFile, proves: bool) -> Looked {
+        let mut looked = inspect::look(&*self.source, file, proves);
+        if let (Looked::Whole(whole), Ok(card)) = (&mut looked, &self.contents.card) {
+            whole.correct(&card.clocks);
+        }
+        looked
+    }
+}
+
 /// Opens a device, an image or a folder and finds the spools on it.
 pub(super) fn open(named: &Path) -> Result<Opened, PulledError> {
     let facts = std::fs::metadata(named).map_err(|error| PulledError::opening(named, error))?;
@@ -371,7 +382,7 @@ impl Opened {
         for (number, place) in self.places.iter().enumerate() {
             for file in &place.contents.clips {
                 if !file.id.is_some_and(|id| known.contains(&id)) {
-                    let looked = inspect::look(&*place.source, file, proves);
+                    let looked = place.look(file, proves);
                     if let (Looked::Whole(_), Some(id)) = (&looked, file.id) {
                         known.insert(id);
                     }

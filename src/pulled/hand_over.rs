@@ -94,6 +94,10 @@ pub fn hand_over(
         if !hearer.goes_on() {
             return Err(HandOverError::Stopped);
         }
+        // Once more before each: the booth forgets the clocks of boots of which it has no message.
+        if let Ok(card) = &place.contents.card {
+            spool.learn_clocks(&card.clocks)?;
+        }
         done.file(place, file, looked, spool, hearer)
     })?;
     for place in opened.places() {
@@ -191,5 +195,106 @@ impl HandedOver {
     /// A file stays on its card.
     fn leave(&mut self, file: &SpoolFile, why: String) {
         self.left.push(load::left_file(file, why));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // reads what was exported
+mod tests {
+    use super::*;
+    use crate::pulled::{Load, export};
+    use booth_contract::Manifest;
+    use booth_contract::export::{CLIPS, json_name};
+    use booth_contract::time::Mono;
+    use booth_spool::StartFacts;
+    use booth_testkit::spool_rig::{long_speech, new_clip, open, open_on};
+    use std::sync::Arc;
+
+    /// When each of these boots began, ms since 1970.
+    const BEGAN: [i64; 2] = [1_767_225_600_000, 1_767_312_000_000];
+
+    /// A card with a message of each of two boots, said a minute after each by a clock that became right later; and their ids.
+    fn card() -> (tempfile::TempDir, Vec<uuid::Uuid>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ids = Vec::new();
+        for (boot, began) in ["boot-a", "boot-b"].iter().zip(BEGAN) {
+            let disk = Arc::new(booth_spool::real_disk::RealDisk::new());
+            let (spool, _) = open_on(disk, folder.path(), boot).expect("a card");
+            let mut clip = new_clip();
+            clip.armed = StartFacts {
+                wall_ms: 60_000,
+                mono: Mono(60_000),
+                clock_synced: false,
+            };
+            ids.push(clip.clip_id.parse().expect("an id"));
+            let [first, last] = [&long_speech()[0], &long_speech()[1]];
+            let mut writer = spool.begin(clip).expect("a take");
+            writer.append(&first.pages, first.facts).expect("kept");
+            let ended = booth_contract::EndedBy::HangUp;
+            writer.finish(&last.pages, last.facts, ended).expect("kept");
+            spool.note_clock(began).expect("noted");
+        }
+        (folder, ids)
+    }
+
+    fn times(manifests: &[Vec<u8>]) -> Vec<(Option<String>, Option<u8>)> {
+        let manifests = manifests.iter().map(|bytes| {
+            let manifest: Manifest = serde_json::from_slice(bytes).expect("a manifest");
+            (manifest.started_at, manifest.clock_synced)
+        });
+        manifests.collect()
+    }
+
+    fn right() -> Vec<(Option<String>, Option<u8>)> {
+        let started = ["2026-01-01T00:01:00.000Z", "2026-01-02T00:01:00.000Z"];
+        started.map(|at| (Some(at.to_owned()), Some(1))).to_vec()
+    }
+
+    #[test]
+    fn a_message_said_before_the_clock_was_right_leaves_a_pulled_card_with_the_time_that_the_card_knows()
+     {
+        let (card, ids) = card();
+        let to = tempfile::tempdir().expect("a folder");
+        let exported = export(card.path(), to.path(), &mut |_, _, _| {}).expect("an export");
+        assert_eq!(exported.receipt.clips.len(), 2);
+        let file = |id: &uuid::Uuid| {
+            let name = json_name(&id.to_string().into());
+            std::fs::read(to.path().join(CLIPS).join(name)).expect("a manifest")
+        };
+        let manifests: Vec<_> = ids.iter().map(file).collect();
+        assert_eq!(times(&manifests), right());
+        let mut load = Load::of(card.path(), &mut |_, _| {}).expect("a card");
+        let sent = ids.iter().map(|id| load.manifest(&id.to_string().into()));
+        let sent: Vec<_> = sent.collect::<Result<_, _>>().expect("manifests");
+        assert_eq!(sent, manifests, "the same for a laptop that sends");
+    }
+
+    /// The booth's clock is set at every message.
+    struct Restless<'a>(&'a Spool, i64);
+
+    impl Hearer for Restless<'_> {
+        fn handed(&mut self, _: Handed) {}
+
+        fn goes_on(&mut self) -> bool {
+            self.1 += 10_000;
+            self.0.note_clock(self.1).expect("noted");
+            true
+        }
+    }
+
+    #[test]
+    fn a_booth_whose_clock_is_set_during_a_hand_over_keeps_the_other_cards_clocks() {
+        let (card, ids) = card();
+        let own = tempfile::tempdir().expect("a folder");
+        let (spool, _) = open(own.path());
+        let done = hand_over(card.path(), &spool, &mut Restless(&spool, 0)).expect("taken over");
+        assert_eq!((done.clips, done.left.len()), (2, 0));
+        let manifest = |id: &uuid::Uuid| {
+            let clip_id = id.to_string().into();
+            spool.fix(&clip_id).expect("fixed");
+            spool.manifest(&clip_id).expect("a manifest")
+        };
+        let manifests: Vec<_> = ids.iter().map(manifest).collect();
+        assert_eq!(times(&manifests), right());
     }
 }

@@ -25,6 +25,12 @@ const COPY_BYTES: usize = 60;
 const NODE: u16 = 0xf30a;
 const ENTRY: usize = 12;
 const DEEPEST: u16 = 5;
+/// What a journal has at most: an intact one has a few nodes and pieces and, of 4 KiB each, at most a quarter of a million blocks. One that is damaged
+/// may name a node or a block again and again, and must not take all memory.
+const MOST_NODES: usize = 1 << 10;
+const MOST_PIECES: usize = 1 << 12;
+const MOST_BLOCKS: u64 = 1 << 18;
+const MOST_REVOKED: usize = 1 << 20;
 /// The journal's blocks: the magic number of their heads, the kinds, the length of a head.
 const MAGIC: u32 = 0xc03b_3998;
 const DESCRIPTOR: u32 = 1;
@@ -53,6 +59,14 @@ pub(super) enum JournalFault {
     Sum,
     #[error("its journal lies where this program cannot follow")]
     Place,
+    #[error(
+        "its journal names more than {MOST_NODES} nodes or {MOST_PIECES} pieces: it is damaged"
+    )]
+    Pieces,
+    #[error("its journal has {0} blocks, and this program follows at most {MOST_BLOCKS}")]
+    Long(u64),
+    #[error("its journal revokes more than {MOST_REVOKED} blocks: it is damaged")]
+    Revoked,
     #[error("its journal has features that this program does not know ({0:#x})")]
     Features(u32),
 }
@@ -190,6 +204,8 @@ struct Journal<'a> {
     block_bytes: u64,
     /// First block in the journal, number of blocks, and the first one in the file system.
     pieces: Vec<(u64, u64, u64)>,
+    /// How many nodes were followed.
+    nodes: usize,
     first: u64,
     end: u64,
     start: u64,
@@ -205,6 +221,7 @@ impl<'a> Journal<'a> {
             region,
             block_bytes,
             pieces: Vec::new(),
+            nodes: 0,
             first: 0,
             end: 0,
             start: 0,
@@ -238,6 +255,9 @@ impl<'a> Journal<'a> {
             }
         }
         journal.end = big(&head, 0x10).into();
+        if journal.end > MOST_BLOCKS {
+            return Err(JournalFault::Long(journal.end));
+        }
         journal.first = big(&head, 0x14).into();
         journal.sequence = big(&head, 0x18);
         journal.start = big(&head, 0x1c).into();
@@ -254,7 +274,11 @@ impl<'a> Journal<'a> {
         if short(node, 0) != NODE || below >= depth || ENTRY * (entries + 1) > node.len() {
             return Err(JournalFault::Place);
         }
+        self.nodes += 1;
         for entry in node[ENTRY..].chunks(ENTRY).take(entries) {
+            if self.nodes >= MOST_NODES || self.pieces.len() >= MOST_PIECES {
+                return Err(JournalFault::Pieces);
+            }
             if below == 0 {
                 // A length above this is one of blocks that were never written.
                 let blocks = match short(entry, 4) {
@@ -309,6 +333,7 @@ impl<'a> Journal<'a> {
         let mut committed = Vec::new();
         let mut open = Transaction::default();
         let (mut at, mut sequence) = (self.start, self.sequence);
+        let mut revoked = 0;
         let mut left = self.end.saturating_sub(self.first);
         // 0: everything is in its place.
         while at != 0 && left > 0 {
@@ -327,7 +352,14 @@ impl<'a> Journal<'a> {
                         left = left.saturating_sub(1);
                     }
                 }
-                REVOKED if self.is_whole(&block) => open.revoked.extend(self.revoked(&block)),
+                REVOKED if self.is_whole(&block) => {
+                    let list = self.revoked(&block);
+                    revoked += list.len();
+                    if revoked > MOST_REVOKED {
+                        return Err(JournalFault::Revoked);
+                    }
+                    open.revoked.extend(list);
+                }
                 COMMIT if self.is_committed(&block) => {
                     open.sequence = sequence;
                     committed.push(std::mem::take(&mut open));
@@ -448,5 +480,98 @@ impl<'a> Journal<'a> {
             // The other form has room for half of it.
             false => sum & 0xffff == tag.sum,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const BLOCK: usize = 4096;
+
+    /// A node with these entries of twelve bytes.
+    fn node(below: u16, entries: &[[u8; ENTRY]]) -> Vec<u8> {
+        let count = u16::try_from(entries.len()).expect("few");
+        let mut bytes: Vec<u8> = [NODE, count, count, below]
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        bytes.extend([0; 4]);
+        bytes.extend(entries.concat());
+        bytes
+    }
+
+    /// An entry that leads to a node in this block.
+    fn leads_to(block: u8) -> [u8; ENTRY] {
+        let mut entry = [0; ENTRY];
+        entry[4] = block;
+        entry
+    }
+
+    /// An entry for one block of the journal that lies in this one.
+    fn lies_in(number: u32, block: u8) -> [u8; ENTRY] {
+        let mut entry = [0; ENTRY];
+        entry[..4].copy_from_slice(&number.to_le_bytes());
+        entry[4] = 1;
+        entry[8] = block;
+        entry
+    }
+
+    /// What is said of a file system whose journal has this root, and these blocks from the second one on.
+    fn said(root: &[u8], blocks: &[Vec<u8>]) -> String {
+        let mut image = vec![0; BLOCK];
+        let superblock = &mut image[SUPER_AT as usize..];
+        superblock[0x18] = 2;
+        superblock[INCOMPATIBLE_AT] = NEEDS_RECOVERY as u8;
+        superblock[COPY_KIND_AT] = 1;
+        superblock[COPY_AT..][..root.len()].copy_from_slice(root);
+        for block in blocks {
+            image.extend(block);
+            image.resize(image.len().next_multiple_of(BLOCK), 0);
+        }
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&image).expect("written");
+        match Replayed::of(Region::whole(file)) {
+            Ok(_) => "replayed".into(),
+            Err(fault) => fault.to_string(),
+        }
+    }
+
+    /// The head of a journal of so many blocks.
+    fn head(blocks: u32) -> Vec<u8> {
+        let words = [MAGIC, 4, 0, BLOCK as u32, blocks, 1, 7, 1];
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn a_journal_that_names_a_node_or_a_block_again_and_again_ends_with_a_sentence() {
+        // Every entry of every node leads to the same node below.
+        let again = |below, block| node(below, &[leads_to(block); 340]);
+        let blocks = [again(2, 2), again(1, 3), node(0, &[lies_in(0, 1); 340])];
+        let why = said(&node(3, &[leads_to(1); 4]), &blocks);
+        assert!(why.contains("pieces"), "{why}");
+        // One extent, and a head that says so many blocks.
+        let root = node(0, &[lies_in(0, 1)]);
+        let why = said(&root, &[head(1 << 18 | 1)]);
+        assert!(why.contains("262145 blocks"), "{why}");
+        // The same list of revoked blocks, from one end of the journal to the other.
+        let lists: Vec<Vec<u8>> = (0..4u32)
+            .map(|leaf| {
+                let of =
+                    |number| lies_in(leaf * 340 + number, if leaf + number == 0 { 1 } else { 2 });
+                node(0, &(0..340u32).map(of).collect::<Vec<_>>())
+            })
+            .collect();
+        let mut revoked: Vec<u8> = [MAGIC, REVOKED, 7, BLOCK as u32]
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect();
+        revoked.resize(BLOCK, 1);
+        let mut blocks = vec![head(1_360), revoked];
+        blocks.extend(lists);
+        let root = node(1, &[leads_to(3), leads_to(4), leads_to(5), leads_to(6)]);
+        let why = said(&root, &blocks);
+        assert!(why.contains("revokes more than"), "{why}");
     }
 }

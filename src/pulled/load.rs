@@ -154,7 +154,7 @@ impl Load {
         let changed = || NotRead::Changed("it is not what it was a moment ago".into());
         let parcel = self.parcels.get(clip_id).ok_or_else(changed)?;
         let place = self.opened.places().get(parcel.place).ok_or_else(changed)?;
-        match inspect::look(&*place.source, &parcel.file, false) {
+        match place.look(&parcel.file, false) {
             Looked::Whole(whole) if whole.clip == parcel.clip => Ok(*whole),
             Looked::NotGiven(error) => Err(NotRead::Now(error.to_string())),
             Looked::Whole(_) | Looked::Nothing => Err(changed()),

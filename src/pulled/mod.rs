@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-pub use beside::Running;
+pub use beside::{Own, Running};
 pub use export::{ExportError, Exported, Progress, export};
 pub use found::{Finding, Found, Spools, Totals, may_be_a_booths_card};
 pub use hand_over::{HandOverError, Handed, HandedOver, Hearer, hand_over};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Gateway;
 use super::keeper::{Fix, KeeperCommand, KeeperEvent};
 use crate::adapters::recorder::RecorderCommand;
-use booth_contract::ClipId;
 use booth_contract::time::Mono;
+use booth_contract::{ClipId, ClipKind};
 use booth_spool::{KeptClip, KeptWithdrawal, LedgerNews, OpenReport, Spool, SpoolError};
 use gateway_core::booth::Event;
 use gateway_core::delivery::Offer;
@@ -64,6 +64,7 @@ impl Gateway {
                 self.decide(now, Event::Remembered(written));
             }
             KeeperEvent::Purged(clip_id, result) => self.purged(now, clip_id, result),
+            KeeperEvent::TakenBack(clip_id, void) => self.taken_back(now, &clip_id, void),
             KeeperEvent::Withdrawn(result) => self.withdrawal_kept(now, result),
             KeeperEvent::FoundWithdrawals(found) => {
                 for kept in found {
@@ -71,16 +72,37 @@ impl Gateway {
                     self.offer_withdrawal(now, kept);
                 }
             }
-            KeeperEvent::Mended(clips) => {
+            KeeperEvent::Mended(clips, finished) => {
                 // These may be clips of the citizen who is here.
                 let held = self.booth.has_visitor();
                 for clip in clips {
+                    if self.booth.delivery.is_taken_back(&clip.clip_id) {
+                        continue;
+                    }
                     log::info!(clip_id = clip.clip_id.as_str(); "finished after a failed write");
+                    if finished.contains(&clip.clip_id)
+                        && clip.kind == ClipKind::Audio
+                        && !clip.test
+                    {
+                        self.decide(now, Event::KeptLate);
+                    }
                     self.offer(now, &clip, Duration::ZERO, held);
                 }
                 self.booth.evidence.spool = Ok(());
             }
         }
+    }
+
+    /// What its citizen has deleted is off the card now, late.
+    fn taken_back(&mut self, now: Mono, clip_id: &ClipId, void: Option<KeptClip>) {
+        self.booth.delivery.let_go(clip_id);
+        self.booth.quarantine.came_back(clip_id);
+        let Some(void) = void else {
+            return log::info!(clip_id = clip_id.as_str(); "deleted by its citizen");
+        };
+        log::info!(clip_id = clip_id.as_str(); "deleted by its citizen; its number {} is declared void", void.clip_no);
+        let held = self.booth.has_visitor();
+        self.offer(now, &void, Duration::ZERO, held);
     }
 
     pub(super) fn offer(&mut self, now: Mono, clip: &KeptClip, age: Duration, held: bool) {
@@ -161,8 +183,8 @@ impl Gateway {
     /// A clip's file is not what was written: it is sent no more, and kept.
     pub(super) fn damaged(&mut self, clip_id: &ClipId, error: &SpoolError) {
         log::error!("{error}");
-        self.booth.evidence.damaged = Some(error.to_string());
         self.booth.delivery.sent_aside(clip_id);
+        // Quarantine tells of it, until it comes out or is given up.
         let note = Note::damaged(&error.to_string());
         self.set_aside(clip_id, note);
     }

@@ -198,6 +198,8 @@ impl Gateway {
             unheard_lift: None,
             unheard_tone: None,
             spoken: None,
+            armed: None,
+            deleting: Vec::new(),
             last_clip: None,
             last_clipped_pct: None,
             last_test: None,

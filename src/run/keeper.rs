@@ -84,6 +84,8 @@ pub enum KeeperCommand {
         /// Why; may be empty.
         reason: String,
     },
+    /// Take a clip back that its citizen has deleted, whether it is finished or not.
+    TakeBack(ClipId),
     /// Keep a withdrawal.
     Withdraw(Box<Withdrawal>),
     /// Report whether the card takes a write.
@@ -110,12 +112,14 @@ pub enum KeeperEvent {
     Quarantined(ClipId, Note),
     /// Clips that are out of quarantine, or why not.
     BroughtBack(Vec<(ClipId, Result<KeptClip, SpoolError>)>),
-    /// Recordings that a failed write had left unfinished are kept now.
-    Mended(Vec<KeptClip>),
+    /// Recordings that a failed write had left unfinished are kept now, or the card gives them back; the ids are those of the first kind.
+    Mended(Vec<KeptClip>, Vec<ClipId>),
     /// The card has this memory, or why not.
     Remembered(Result<Box<Remembered>, SpoolError>),
     /// A clip was given up, and this declares its number void; or why not.
     Purged(ClipId, Result<KeptClip, SpoolError>),
+    /// Nothing of a clip is left that its citizen has deleted; or nothing but this, which declares its number void.
+    TakenBack(ClipId, Option<KeptClip>),
     /// A withdrawal is on the card, or why not.
     Withdrawn(Result<KeptWithdrawal, SpoolError>),
     /// Withdrawals that the card did not give back when it was opened.
@@ -225,6 +229,8 @@ pub struct Keeper {
     unreleased: Vec<Receipt>,
     /// Clips to be set aside that the card did not move, and why; tried again likewise.
     unmoved: Vec<(ClipId, Note)>,
+    /// Clips that their citizens have deleted and the card has not; tried again likewise, also on a spool that is opened anew.
+    untaken: Vec<ClipId>,
     /// The pair of clocks that the card did not take; tried again likewise.
     unnoted: Option<i64>,
     /// The pause between tries of opening the spool.
@@ -251,6 +257,7 @@ impl Keeper {
             closed_until: Mono(0),
             unreleased: Vec::new(),
             unmoved: Vec::new(),
+            untaken: Vec::new(),
             unnoted: None,
             opening: Retry::new(LOOK, MENDING_LAST),
             mending: Retry::new(LOOK, MENDING_LAST),
@@ -341,6 +348,9 @@ impl Keeper {
     /// Tries again what the card refused.
     fn mend(&mut self, now: Mono, spool: &Spool, report: &impl Fn(KeeperEvent)) {
         let mended = spool.mend();
+        if !mended.kept.is_empty() {
+            report(KeeperEvent::Mended(mended.kept, mended.finished));
+        }
         self.mend_due = match mended.is_unfinished {
             true => self.mending.failed(now),
             false => {
@@ -350,9 +360,6 @@ impl Keeper {
         };
         if mended.trouble.is_none() && self.errands.is_due(now) {
             self.run_errands(now, spool, report);
-        }
-        if !mended.kept.is_empty() {
-            report(KeeperEvent::Mended(mended.kept));
         }
         if !mended.withdrawals.is_empty() {
             report(KeeperEvent::FoundWithdrawals(mended.withdrawals));
@@ -396,6 +403,8 @@ impl Keeper {
                 }
             }
         }
+        // Its reason was reported the first time.
+        let _ = self.take_back(spool, report);
         if !self.unreleased.is_empty() {
             let again = std::mem::take(&mut self.unreleased);
             self.unreleased = spool.release_many(again).kept_back;
@@ -404,6 +413,27 @@ impl Keeper {
             false => self.errands.worked(),
             true => drop(self.errands.failed(now)),
         }
+    }
+
+    /// Takes back what citizens have deleted; why it did not take one back, if so.
+    fn take_back(
+        &mut self,
+        spool: &Spool,
+        report: &impl Fn(KeeperEvent),
+    ) -> Result<(), SpoolError> {
+        let mut done = Ok(());
+        self.untaken
+            .retain(|clip_id| match spool.take_back(clip_id) {
+                Ok(void) => {
+                    report(KeeperEvent::TakenBack(clip_id.clone(), void));
+                    false
+                }
+                Err(error) => {
+                    done = Err(error);
+                    true
+                }
+            });
+        done
     }
 
     /// Carries out its commands. Without a spool nothing can be kept: the counters of these minutes stay in the loop's
@@ -479,6 +509,12 @@ impl Keeper {
                 let purged = spool.purge(&clip_id, &reason);
                 report(KeeperEvent::Purged(clip_id, purged));
             }
+            KeeperCommand::TakeBack(clip_id) => {
+                self.untaken.push(clip_id);
+                let taken = self.take_back(spool, report);
+                batch.has_refused |= taken.is_err();
+                return taken;
+            }
             KeeperCommand::Look => {
                 self.reported = None;
                 self.mend_due = Mono(0);
@@ -510,7 +546,7 @@ impl Keeper {
     /// Closes the spool for so long, if the card owes no write.
     fn close(&mut self, now: Mono, spool: &Spool, span: Duration, report: &impl Fn(KeeperEvent)) {
         self.mend(now, spool, report);
-        let closed = match spool.is_settled() {
+        let closed = match spool.is_settled() && self.untaken.is_empty() {
             true => spool.checkpoint().map_err(NotClosed::Refused),
             false => Err(NotClosed::OwesWrite),
         };
@@ -551,6 +587,7 @@ impl Keeper {
                 KeeperCommand::Purge { clip_id, .. } => {
                     report(KeeperEvent::Purged(clip_id, Err(SpoolError::NotOpen)));
                 }
+                KeeperCommand::TakeBack(clip_id) => self.untaken.push(clip_id),
                 _ => {}
             }
         }
@@ -558,15 +595,20 @@ impl Keeper {
 
     /// The end of a clean stop.
     pub fn finish(&mut self, report: impl Fn(KeeperEvent)) {
-        if let Some(spool) = &self.spool
-            && let Err(error) = spool.checkpoint()
-        {
+        let Some(spool) = self.spool.clone() else {
+            return;
+        };
+        let taken = self.take_back(&spool, &report);
+        if let Err(error) = spool.checkpoint().and(taken) {
             report(KeeperEvent::Failed(error.to_string()));
         }
     }
 
     fn has_errands(&self) -> bool {
-        !self.unmoved.is_empty() || !self.unreleased.is_empty() || self.unnoted.is_some()
+        !self.unmoved.is_empty()
+            || !self.untaken.is_empty()
+            || !self.unreleased.is_empty()
+            || self.unnoted.is_some()
     }
 }
 
@@ -744,5 +786,35 @@ mod tests {
             ]
         );
         assert!(!place.dir.join("probe").exists());
+    }
+
+    #[test]
+    fn what_its_citizen_deleted_while_there_was_no_spool_is_taken_back_when_there_is_one() {
+        use booth_testkit::spool_rig;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (spool, _) = spool_rig::open(folder.path());
+        let clip = spool_rig::record(&spool, 2);
+        let taken = RefCell::new(Vec::new());
+        let report = |event| {
+            if let KeeperEvent::TakenBack(clip_id, void) = event {
+                taken
+                    .borrow_mut()
+                    .push((clip_id, void.map(|void| void.clip_no)));
+            }
+        };
+        let mut keeper = Keeper::new(None);
+        let ids = [clip.clip_id.clone(), "never-begun".into()];
+        let commands = ids.map(KeeperCommand::TakeBack);
+        keeper.work(Mono(0), commands.into_iter(), report);
+        assert!(taken.borrow().is_empty());
+        drop(spool);
+        let opens = |_| {
+            let (spool, found) = spool_rig::open(folder.path());
+            Ok((spool, found))
+        };
+        keeper.try_open(Mono(10_000), opens, report);
+        keeper.look(Mono(10_000), report);
+        let expected = [(clip.clip_id, Some(1)), ("never-begun".into(), None)];
+        assert_eq!(taken.into_inner(), expected);
     }
 }

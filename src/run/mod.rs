@@ -207,6 +207,9 @@ pub struct Gateway {
     unheard_tone: Option<(PlayId, Mono)>,
     /// What the citizen can hear of the take that is held.
     spoken: Option<(TakeId, SpokenTake)>,
+    /// The clip that was armed last, and those whose deletion the recorder has not answered.
+    armed: Option<(TakeId, ClipId)>,
+    deleting: Vec<(TakeId, ClipId)>,
     last_clip: Option<(Mono, KeptClip)>,
     last_clipped_pct: Option<f64>,
     last_test: Option<KeptClip>,

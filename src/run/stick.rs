@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::Gateway;
 use super::errand::{Errand, Pace, Signals};
-use crate::pulled::{ExportError, Exported, Progress, PulledError, Running};
+use crate::pulled::{ExportError, Exported, Own, Progress, PulledError, Running};
 use crate::stick::{self, Refusal, Stick, StickError};
 use booth_contract::BoothId;
 use booth_contract::time::Mono;
@@ -26,7 +26,7 @@ const MOST_NAMES: u32 = 99;
 
 /// What the thread is told: copy the messages of this booth.
 pub struct ExportToStick {
-    booth: BoothId,
+    own: Own,
     signals: Signals,
 }
 
@@ -159,9 +159,11 @@ pub(super) struct Places {
 
 /// Makes exports, one order after the other.
 pub(super) fn run(places: &Places, orders: &Receiver<ExportToStick>, report: impl Fn(StickEvent)) {
-    for ExportToStick { booth, signals } in orders {
+    for ExportToStick { own, signals } in orders {
         let mut watch = Watch::begin(signals, &report);
-        let (copied, is_out) = copy(places, &booth, &mut watch);
+        let (copied, is_out) = copy(places, &own, &mut watch);
+        // Let go before it is said, so that the card may be closed then.
+        drop(own);
         report(StickEvent::Ended { copied, is_out });
     }
 }
@@ -186,12 +188,8 @@ impl<'a> Watch<'a> {
 }
 
 /// Makes one export, and says whether there is a stick that is safe to remove.
-fn copy(
-    places: &Places,
-    booth: &BoothId,
-    watch: &mut Watch<'_>,
-) -> (Result<Copied, StickFault>, bool) {
-    match Running::open(&places.spool) {
+fn copy(places: &Places, own: &Own, watch: &mut Watch<'_>) -> (Result<Copied, StickFault>, bool) {
+    match Running::open(&places.spool, own) {
         Err(error) => return (Err(StickFault::Card(error)), false),
         Ok(running) if running.is_empty() => return (Err(StickFault::Nothing), false),
         Ok(_) => {}
@@ -201,7 +199,7 @@ fn copy(
         Err(error) => return (Err(error.into()), false),
     };
     log::info!("the stick {} is mounted", stick.name());
-    let copied = onto(&stick, places, booth, watch);
+    let copied = onto(&stick, places, own, watch);
     match (copied, stick.release()) {
         (copied, Ok(())) => (copied, true),
         (Err(fault), Err(error)) => {
@@ -217,15 +215,15 @@ fn copy(
 fn onto(
     stick: &Stick,
     places: &Places,
-    booth: &BoothId,
+    own: &Own,
     watch: &mut Watch<'_>,
 ) -> Result<Copied, StickFault> {
     // Listed once more: the helper may have waited for the stick.
-    let running = Running::open(&places.spool).map_err(StickFault::Card)?;
-    let name = free_name(&stick.folder(), booth);
+    let running = Running::open(&places.spool, own).map_err(StickFault::Card)?;
+    let name = free_name(&stick.folder(), &own.booth);
     let folder = stick.folder().join(&name);
     let is_lost = Cell::new(false);
-    let exported = running.export(booth, &folder, &mut |progress: Progress| {
+    let exported = running.export(&folder, &mut |progress: Progress| {
         is_lost.set(!stick.is_held());
         !is_lost.get() && watch.goes_on(progress.messages)
     });
@@ -270,9 +268,13 @@ impl Gateway {
             return self.say_messages(now, Word::StickSoFar, messages, &[]);
         }
         let signals = Signals::default();
-        let is_open = self.spool.is_some() && !self.is_closing;
-        let order = is_open.then(|| ExportToStick {
-            booth: self.config.booth.id.clone(),
+        let spool = self.spool.clone().filter(|_| !self.is_closing);
+        let order = spool.map(|spool| ExportToStick {
+            own: Own {
+                booth: self.config.booth.id.clone(),
+                spool,
+                deleted: self.booth.delivery.being_taken_back(),
+            },
             signals: signals.clone(),
         });
         let is_taken = order

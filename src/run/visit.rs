@@ -189,6 +189,12 @@ impl Gateway {
                 });
             }
             Command::Discard { take } => {
+                if let Some((armed, clip_id)) = &self.armed
+                    && *armed == take
+                {
+                    self.booth.delivery.take_back(clip_id);
+                    self.deleting.push((take, clip_id.clone()));
+                }
                 self.recorder.send(RecorderCommand::Discard { take });
             }
             Command::Recording(is_recording) => {
@@ -342,6 +348,7 @@ impl Gateway {
 
     /// Asks the recorder for a take.
     pub(super) fn arm(&mut self, now: Mono, take: TakeId, clip: Box<NewClip>) {
+        self.armed = Some((take, clip.clip_id.clone()));
         let command = RecorderCommand::Arm {
             take,
             clip,
@@ -412,19 +419,35 @@ impl Gateway {
             RecorderEvent::Discarded { take, too_short } => {
                 log::info!(take = take.0, too_short; "discarded");
                 self.forget_spoken(take);
+                for (_, clip_id) in self.deleting.extract_if(.., |(id, _)| *id == take) {
+                    self.booth.delivery.let_go(&clip_id);
+                }
                 self.hand_to_visit(now, Input::Recorder(RecorderNews::Discarded(take)));
                 if !self.booth.has_visitor() {
                     self.save();
                 }
             }
-            RecorderEvent::Failed { take, why } => {
-                log::error!(about = "recording", take = take.0; "a recording failed: {why}");
-                self.forget_spoken(take);
-                self.booth.evidence.spool = Err(SpoolFault::Unwritable(why));
-                // The keeper's next look shows whether that is still so.
-                let _ = self.keeper.offer(KeeperCommand::Look);
-                self.hand_to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
+            RecorderEvent::Undeleted { take, clip_id, why } => {
+                self.deleting.retain(|(id, _)| *id != take);
+                self.booth.delivery.take_back(&clip_id);
+                self.keeper.send(KeeperCommand::TakeBack(clip_id));
+                self.failed(
+                    now,
+                    take,
+                    format!("what its citizen deleted is not off the card: {why}"),
+                );
             }
+            RecorderEvent::Failed { take, why } => self.failed(now, take, why),
         }
+    }
+
+    /// The card refused something of a take.
+    fn failed(&mut self, now: Mono, take: TakeId, why: String) {
+        log::error!(about = "recording", take = take.0; "a recording failed: {why}");
+        self.forget_spoken(take);
+        self.booth.evidence.spool = Err(SpoolFault::Unwritable(why));
+        // The keeper's next look shows whether that is still so.
+        let _ = self.keeper.offer(KeeperCommand::Look);
+        self.hand_to_visit(now, Input::Recorder(RecorderNews::Failed(take)));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use booth_contract::BoothId;
 use booth_contract::export::{ExportReceipt, RECEIPT_FILE};
-use booth_gateway::pulled::{ExportError, Running};
+use booth_gateway::pulled::{ExportError, Own, Running};
 use booth_gateway::stick::{self, Refusal, Stick, StickError};
 use booth_testkit::centre::Centre;
 use booth_testkit::gateway::{BoothHome, Gateway};
@@ -44,10 +44,16 @@ impl Readers {
 }
 
 /// A spool with so many messages.
-fn spool(folder: &Path, messages: usize) {
+/// A card with so many messages, as its booth knows it.
+fn spool(folder: &Path, messages: usize) -> Own {
     let (spool, _) = open(folder);
     for _ in 0..messages {
         record(&spool, 2);
+    }
+    Own {
+        booth: booth(),
+        spool,
+        deleted: Vec::new(),
     }
 }
 
@@ -65,18 +71,16 @@ fn a_stick_is_mounted_for_the_gateway_alone_written_and_released_with_everything
     for kind in kinds("a stick that is mounted and released") {
         let readers = Readers::new();
         let card = readers.0.path().join("spool");
-        spool(&card, 3);
+        let own = spool(&card, 3);
         let stick = UsbStick::new(kind, 16);
         stick.plug(&readers.usb(), "sda");
         let helper = readers.helper();
         let mounted = readers.ask().expect("a stick");
         assert!(!stick.is_free() && mounted.is_held());
         assert!(!stick.is_in_a_folder());
-        let running = Running::open(&card).expect("a spool");
+        let running = Running::open(&card, &own).expect("a spool");
         let to = mounted.folder().join("export");
-        running
-            .export(&booth(), &to, &mut |_| true)
-            .expect("an export");
+        running.export(&to, &mut |_| true).expect("an export");
         mounted.release().expect("safe to remove");
         assert!(stick.is_free(), "nobody has it mounted when that is said");
         assert!(helper.ends().success());
@@ -150,14 +154,14 @@ fn a_stick_that_is_pulled_out_while_it_is_written_ends_the_export_and_is_not_cal
     for kind in kinds("a stick that is pulled out while it is written") {
         let readers = Readers::new();
         let card = readers.0.path().join("spool");
-        spool(&card, 4);
+        let own = spool(&card, 4);
         let stick = UsbStick::loose(kind, 16);
         stick.plug(&readers.usb(), "sda");
         let _helper = readers.helper();
         let mounted = readers.ask().expect("a stick");
-        let running = Running::open(&card).expect("a spool");
+        let running = Running::open(&card, &own).expect("a spool");
         let to = mounted.folder().join("export");
-        let failed = running.export(&booth(), &to, &mut |progress| {
+        let failed = running.export(&to, &mut |progress| {
             if progress.messages == 2 {
                 stick.pull_out();
             }

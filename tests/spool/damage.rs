@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use booth_contract::{EndedBy, Manifest};
 use booth_spool::{LedgerNews, OpenFacts, Spool, SpoolError};
-use booth_testkit::model_disk::{EIO, Fault, Left, ModelDisk, Verb};
+use booth_testkit::model_disk::{EIO, ENOSPC, Fault, Left, ModelDisk, Verb};
 use booth_testkit::spool_rig::*;
 use proptest::prelude::*;
 
@@ -544,4 +544,131 @@ fn a_recovered_take_says_so_in_its_manifest() {
         &file[closing.start + HEAD..closing.end],
         spool.manifest(&clip_id.as_str().into()).unwrap()
     );
+}
+
+const ROOT: &str = "/spool";
+
+/// A take in whose middle a frame is damaged, as a power cut left it on the card, and its file.
+fn stranded(disk: &ModelDisk) -> (PathBuf, Vec<u8>) {
+    let (clip_id, mut bytes) = unfinished(6);
+    let mut frames = records(&bytes)
+        .into_iter()
+        .filter(|(kind, _)| *kind == FRAME);
+    let hurt = frames.nth(1).unwrap().1;
+    bytes[hurt.start + HEAD + 50] ^= 1;
+    drop(opened(disk));
+    let path = PathBuf::from(format!("{ROOT}/clips/{clip_id}.clip"));
+    disk.put(&path, &bytes);
+    (path, bytes)
+}
+
+/// What lies in `aside/` with these bytes.
+fn copies(disk: &ModelDisk, bytes: &[u8]) -> usize {
+    let files = disk.files().into_iter();
+    let aside = files.filter(|path| path.starts_with(format!("{ROOT}/aside")));
+    aside
+        .filter(|path| disk.content(path).as_deref() == Some(bytes))
+        .count()
+}
+
+fn opened(disk: &ModelDisk) -> Spool {
+    open_on(Arc::new(disk.clone()), Path::new(ROOT), "boot-1")
+        .unwrap()
+        .0
+}
+
+/// The card refuses to give this file.
+fn keep_back(disk: &ModelDisk, file: PathBuf) {
+    disk.set_faults(move |operation| {
+        (operation.path == file && operation.verb == Verb::Read).then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
+}
+
+#[test]
+fn what_lies_behind_damage_is_copied_once_before_it_is_cut_off_whatever_waits_on_the_card() {
+    // Another take cannot be read yet, and this one waits behind it.
+    let disk = ModelDisk::new();
+    let (_, bytes) = stranded(&disk);
+    let other = PathBuf::from(format!("{ROOT}/clips/{}.clip", uuid::Uuid::from_u128(1)));
+    disk.put(&other, b"");
+    keep_back(&disk, other);
+    let spool = opened(&disk);
+    assert_eq!(copies(&disk, &bytes), 0);
+    disk.heal();
+    let mended = spool.mend();
+    assert_eq!((mended.kept.len(), mended.set_aside.len()), (1, 1));
+    assert_eq!(copies(&disk, &bytes), 1);
+    drop(spool);
+
+    // The card takes the copy and not the end of the take: the next start makes no second one.
+    let disk = ModelDisk::new();
+    let (path, bytes) = stranded(&disk);
+    for time in 0..3 {
+        let take = path.clone();
+        disk.set_faults(move |operation| {
+            let is_end = operation.path == take && operation.verb == Verb::Truncate;
+            (is_end && time < 2).then_some(Fault {
+                errno: EIO,
+                left: Left::Nothing,
+            })
+        });
+        let spool = opened(&disk);
+        assert_eq!(spool.clips().len(), usize::from(time == 2));
+        assert_eq!(copies(&disk, &bytes), 1, "start {time}");
+    }
+}
+
+#[test]
+fn words_behind_damage_are_not_cut_off_while_their_copy_has_no_room_or_the_file_is_read_late() {
+    // A full card: nothing is cut until there is room.
+    let disk = ModelDisk::new();
+    let (path, bytes) = stranded(&disk);
+    disk.set_faults(|operation| {
+        let is_copy = operation.path.starts_with(format!("{ROOT}/aside"));
+        (is_copy && operation.verb == Verb::Create).then_some(Fault {
+            errno: ENOSPC,
+            left: Left::Nothing,
+        })
+    });
+    let spool = opened(&disk);
+    for _ in 0..20 {
+        assert!(spool.mend().kept.is_empty() && !spool.room().accepts);
+    }
+    assert_eq!(disk.content(&path).as_deref(), Some(&bytes[..]));
+    disk.heal();
+    let mended = spool.mend();
+    assert_eq!((mended.kept.len(), mended.set_aside.len()), (1, 1));
+    assert_eq!(copies(&disk, &bytes), 1);
+    assert!(spool.room().accepts);
+    drop(spool);
+
+    // A file that the card does not give at once.
+    let disk = ModelDisk::new();
+    let (path, bytes) = stranded(&disk);
+    keep_back(&disk, path);
+    let spool = opened(&disk);
+    disk.heal();
+    assert_eq!(spool.mend().kept.len(), 1);
+    assert_eq!(copies(&disk, &bytes), 1);
+}
+
+#[test]
+fn a_folder_that_takes_no_copy_for_ever_does_not_hold_up_a_booth() {
+    let disk = ModelDisk::new();
+    stranded(&disk);
+    disk.set_faults(|operation| {
+        let is_aside = operation.path.starts_with(format!("{ROOT}/aside"));
+        (is_aside && operation.verb == Verb::List).then_some(Fault {
+            errno: EIO,
+            left: Left::Nothing,
+        })
+    });
+    let spool = opened(&disk);
+    assert!(!spool.room().accepts, "it is tried again first");
+    let kept = (0..6).find_map(|_| spool.mend().kept.pop());
+    assert_eq!(kept.expect("it is finished in the end").duration_ms, 500);
+    assert!(spool.room().accepts);
 }

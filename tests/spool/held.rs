@@ -149,9 +149,11 @@ fn words_whose_end_the_card_refuses_are_kept_later_to_their_last_frame() {
             writer.discard(),
             Err(SpoolError::UnknownClip { .. })
         ));
-        let [kept] = &spool.mend().kept[..] else {
+        let mended = spool.mend();
+        let [kept] = &mended.kept[..] else {
             panic!("it is kept")
         };
+        assert_eq!(mended.finished, std::slice::from_ref(&kept.clip_id));
         assert_eq!(
             (kept.duration_ms, kept.ended_by, kept.recovered),
             (1_000, EndedBy::Silence, false)
@@ -324,4 +326,94 @@ fn words_that_are_deleted_while_the_card_fails_do_not_come_back() {
             assert_eq!(record(&spool, 1).clip_no, 1);
         }
     }
+}
+
+#[test]
+fn words_that_were_finished_before_they_could_be_deleted_leave_nothing_but_their_number() {
+    // The write that ends the words is refused, and the keeper's look finishes the take before it is deleted.
+    let finished_late = |disk: &ModelDisk| {
+        let spool = open(disk);
+        let mut writer = spool.begin(new_clip()).unwrap();
+        let id = booth_contract::ClipId::from(writer.clip_id());
+        let [first, last] = [&long_speech()[0], &long_speech()[1]];
+        writer.append(&first.pages, first.facts).unwrap();
+        disk.set_faults(|operation| {
+            (operation.verb == Verb::Write).then_some(Fault {
+                errno: EIO,
+                left: Left::Nothing,
+            })
+        });
+        writer
+            .hold(&last.pages, last.facts, EndedBy::Key)
+            .unwrap_err();
+        disk.heal();
+        assert_eq!(spool.mend().kept.len(), 1);
+        assert!(!spool.discard_unfinished(&id).unwrap());
+        (spool, id)
+    };
+    let words = &long_speech()[1].pages[..];
+    let mut steps = 0;
+    for step in 0.. {
+        let disk = ModelDisk::new();
+        let (spool, id) = finished_late(&disk);
+        assert!(holds(&disk, words));
+        disk.cut_power_after(step);
+        let taken = spool.take_back(&id);
+        let is_done = taken.is_ok() && !disk.is_off();
+        for seed in 0..10 {
+            let left = disk.power_cut(seed);
+            let (spool, report) =
+                Spool::open(Arc::new(left.clone()), Path::new(ROOT), facts("boot-2")).unwrap();
+            assert!(
+                report.set_aside.is_empty()
+                    && report.damaged.is_empty()
+                    && report.missing.is_empty(),
+                "{report:?}"
+            );
+            let [clip] = &spool.clips()[..] else {
+                panic!("the number is lost")
+            };
+            let is_void = clip.kind == booth_contract::ClipKind::Void;
+            assert!(is_void || !is_done, "step {step}, seed {seed}");
+            assert_eq!(holds(&left, words), !is_void);
+            assert_eq!(record(&spool, 1).clip_no, 2);
+        }
+        if is_done {
+            let void = taken.unwrap().expect("a declaration");
+            assert_eq!((void.clip_no, void.bytes), (1, 0));
+            let said = manifest(&spool, &void);
+            assert_eq!(said.reason.as_deref(), Some("deleted by its citizen"));
+            // Once more it is the same, and it leaves like any other.
+            disk.cut_power_after(1_000_000);
+            assert_eq!(spool.take_back(&id).unwrap(), Some(void.clone()));
+            spool.release(receipt(&void)).unwrap();
+            assert_eq!(spool.take_back(&id).unwrap(), None);
+            steps = step;
+            break;
+        }
+    }
+    assert!(steps >= 3, "{steps} steps");
+}
+
+#[test]
+fn words_whose_file_the_card_does_not_let_go_are_not_called_gone() {
+    let disk = ModelDisk::new();
+    let spool = open(&disk);
+    let writer = held(&spool, new_clip(), 2);
+    let id = booth_contract::ClipId::from(writer.clip_id());
+    disk.set_faults(|operation| {
+        [Verb::Write, Verb::Unlink]
+            .contains(&operation.verb)
+            .then_some(Fault {
+                errno: EIO,
+                left: Left::Nothing,
+            })
+    });
+    assert!(writer.discard().is_err());
+    let still = spool.take_back(&id);
+    assert!(matches!(still, Err(SpoolError::NotNow { .. })), "{still:?}");
+    disk.heal();
+    assert!(spool.mend().kept.is_empty());
+    assert_eq!(spool.take_back(&id).unwrap(), None);
+    assert!(spool.clips().is_empty());
 }

@@ -68,7 +68,10 @@ fn a_clip_finished_late_stays_home_while_a_citizen_is_at_the_booth() {
             |command| matches!(command, MqttCommand::Publish(message) if message.topic == topic),
         )
     };
-    gateway.happen(now, Happening::Keeper(KeeperEvent::Mended(vec![clip])));
+    gateway.happen(
+        now,
+        Happening::Keeper(KeeperEvent::Mended(vec![clip], Vec::new())),
+    );
     assert!(!leaves(&mut gateway, now));
     gateway.happen(now, Happening::Handset(lift(HandsetEvent::HungUp)));
     assert!(leaves(&mut gateway, now));

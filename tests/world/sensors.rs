@@ -435,7 +435,7 @@ fn bytes_that_were_sent_are_counted_from_local_midnight_on() {
     let bytes = clip.bytes;
     let now = Mono(booth.seconds.get() * 1000);
     booth.gateway.happen(now, Happening::Mqtt(hub));
-    let mended = KeeperEvent::Mended(vec![clip]);
+    let mended = KeeperEvent::Mended(vec![clip], Vec::new());
     booth.gateway.happen(now, Happening::Keeper(mended));
     booth.runs(1);
     let before = booth.sent;

@@ -240,6 +240,8 @@ pub struct Delivery {
     held: HashSet<ClipId>,
     /// How many of `items` are withdrawals.
     withdrawals: usize,
+    /// Clips that their citizens are deleting: whatever the card has of them, nothing of them is sent.
+    taken_back: HashSet<ClipId>,
     /// Clips in quarantine, with their hashes: they are not sent, and a citizen can still take them back.
     aside: HashMap<ClipId, BodyHash>,
     next_number: u64,
@@ -281,6 +283,7 @@ impl Delivery {
             resting: BTreeSet::new(),
             held: HashSet::new(),
             withdrawals: 0,
+            taken_back: HashSet::new(),
             aside: HashMap::new(),
             next_number: 0,
             next_token: 0,
@@ -313,7 +316,7 @@ impl Delivery {
 
     /// A clip was kept. With `held` its citizen is still at the booth, and the clip does not leave yet.
     pub fn keep(&mut self, offer: Offer, held: bool) {
-        if self.numbers.contains_key(&offer.clip_id) {
+        if self.numbers.contains_key(&offer.clip_id) || self.taken_back.contains(&offer.clip_id) {
             return;
         }
         let number = self.next_number;
@@ -338,6 +341,27 @@ impl Delivery {
                 active: None,
             },
         );
+    }
+
+    /// A citizen deletes a clip: it is neither sent nor taken up, until it is let go.
+    pub fn take_back(&mut self, clip_id: &ClipId) {
+        self.give_up(clip_id);
+        self.taken_back.insert(clip_id.clone());
+    }
+
+    /// Nothing is left of a clip that its citizen has deleted but what may be sent.
+    pub fn let_go(&mut self, clip_id: &ClipId) {
+        self.taken_back.remove(clip_id);
+    }
+
+    /// The clips that their citizens are deleting.
+    pub fn being_taken_back(&self) -> Vec<ClipId> {
+        self.taken_back.iter().cloned().collect()
+    }
+
+    /// Whether its citizen is deleting this clip.
+    pub fn is_taken_back(&self, clip_id: &ClipId) -> bool {
+        self.taken_back.contains(clip_id)
     }
 
     /// A clip lies in quarantine: it is not sent, but a `discard` for this very body still deletes it.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::SpoolError;
 use super::clip_file::{is_clip_id, secret_bytes};
-use super::disk::{Disk, DiskFile, Open, publish};
+use super::disk::{Disk, DiskFile, Listed, Open, publish, read_whole};
 
 /// How many old ledgers are kept.
 const OLD_LEDGERS: usize = 2;
@@ -299,11 +299,28 @@ impl Folders {
         moved
     }
 
-    /// Puts a copy of a file's bytes into `aside/`, durably.
-    pub(crate) fn copy_aside(&self, path: &Path, bytes: &[u8]) -> io::Result<String> {
-        let name = self.free_name_aside(path)?;
+    /// Puts a copy of a file's bytes into `aside/`, durably; `None` if it lies there already.
+    pub(crate) fn copy_aside(&self, path: &Path, bytes: &[u8]) -> io::Result<Option<String>> {
+        let taken = self.disk.list(&self.aside)?;
+        let mine = format!("{}-", name_of(path));
+        let is_this = |listed: &&Listed| {
+            listed.name.starts_with(&mine)
+                && !listed.is_folder
+                && listed.bytes == bytes.len() as u64
+                && read_whole(
+                    self.disk.as_ref(),
+                    &self.aside.join(&listed.name),
+                    listed.bytes,
+                )
+                .is_ok_and(|there| there == bytes)
+        };
+        if taken.iter().any(|listed| is_this(&listed)) {
+            return Ok(None);
+        }
+        let mut names = Names::taken(taken.into_iter().map(|listed| listed.name));
+        let name = names.free_for(&name_of(path));
         publish(self.disk.as_ref(), &self.aside, &name, bytes)?;
-        Ok(name)
+        Ok(Some(name))
     }
 
     fn free_name_aside(&self, path: &Path) -> io::Result<String> {

@@ -3,6 +3,7 @@
 //! Owns: what each file of the spool is, said of the file alone (docs/spool-format.md §1, §4): the ledger is not believed. Never does: write, lock,
 //! finish a take, or know where the bytes come from: a [`Source`] gives them. What a source does not give is told as that, and is no damage.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::card::{self, CARD_FILE, CardFound};
-use super::clip_file::{CutOff, Found, read, taken_apart};
+use super::clip_file::{CutOff, Found, read, retimed, taken_apart};
 use super::disk::{Disk, Listed, read_whole};
 use super::error::is_verdict;
 use super::folders::clip_of;
@@ -20,7 +21,7 @@ use super::record;
 use super::settle::LONGEST_FILE;
 use super::{Card, CardFault, KeptClip, withdrawals};
 use booth_contract::manifest::text_of_choice;
-use booth_contract::{BodyHash, BoothId, CardId, ClipId, ClipKind, Manifest};
+use booth_contract::{BodyHash, BootId, BoothId, CardId, ClipId, ClipKind, Manifest};
 
 /// Where the files of a spool come from.
 pub trait Source {
@@ -150,17 +151,38 @@ pub struct WholeClip {
     file: Vec<u8>,
     manifest: Range<usize>,
     body: Vec<Range<usize>>,
+    /// Whether the manifest may have left the booth, so that it stays as it is.
+    is_offered: bool,
+    /// The manifest with the right time.
+    corrected: Option<Vec<u8>>,
 }
 
 impl WholeClip {
+    /// Gives a message that was never offered the right time, if the card has noted the clocks of its boot: the booth does so before it
+    /// offers one.
+    pub fn correct(&mut self, clocks: &BTreeMap<BootId, i64>) {
+        let offset = clocks.get(&self.clip.boot_id);
+        let Some(offset) = offset.filter(|_| !self.clip.clock_synced && !self.is_offered) else {
+            return;
+        };
+        if let Ok(manifest) = serde_json::from_slice::<Manifest>(self.manifest()) {
+            let manifest = retimed(manifest, *offset);
+            self.clip = KeptClip::of(&manifest);
+            self.corrected = Some(manifest.to_json());
+        }
+    }
+
     /// The file, byte for byte as it lies on the card.
     pub fn file(&self) -> &[u8] {
         &self.file
     }
 
-    /// The manifest, byte for byte as it is sent.
+    /// The manifest as it is sent.
     pub fn manifest(&self) -> &[u8] {
-        &self.file[self.manifest.clone()]
+        match &self.corrected {
+            Some(manifest) => manifest,
+            None => &self.file[self.manifest.clone()],
+        }
     }
 
     /// The body's pieces in their order.
@@ -264,6 +286,8 @@ pub fn look(source: &dyn Source, file: &SpoolFile, proves: bool) -> Looked {
                 file: bytes,
                 manifest: parts.manifest,
                 body: parts.body,
+                is_offered: closed.offered_at.is_some(),
+                corrected: None,
             };
             match !proves || whole.has_its_hash(&manifest) {
                 true => Looked::Whole(Box::new(whole)),

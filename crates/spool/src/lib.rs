@@ -442,6 +442,11 @@ impl Spool {
         !locked(&self.inner.numbering).owes_a_write()
     }
 
+    /// Whether this take is a citizen's message that the card has not finished yet; not while it is being said, and not once it is deleted.
+    pub fn owes(&self, id: Uuid) -> bool {
+        self.inner.owes(id)
+    }
+
     /// The card's identity and boot count, with its present counters and clocks.
     pub fn card(&self) -> Card {
         locked(&self.inner.card).clone()

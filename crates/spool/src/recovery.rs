@@ -620,13 +620,13 @@ impl Inner {
 
     fn finish_found(&self, id: Uuid, cut: CutOff, wanted_no: Option<u64>, report: &mut OpenReport) {
         let durable_to = cut.valid_to;
-        let path = self.folders.clip(&self.folders.clips, id);
+        let mut has_stranded = cut.has_stranded;
         let mut numbering = locked(&self.numbering);
         let is_blocked = !numbering.unsettled.is_empty();
         let finished = match is_blocked {
             true => Err(None),
             false => self
-                .keep_a_copy(&path, &cut, report)
+                .copy_stranded(id, &mut has_stranded, durable_to, &mut numbering, report)
                 .and_then(|()| self.finish_cut_off(id, cut, wanted_no, &mut numbering))
                 .map_err(Some),
         };
@@ -641,26 +641,30 @@ impl Inner {
                     id,
                     durable_to,
                     wanted_no,
+                    has_stranded,
                 });
             }
         }
     }
 
-    /// Copies a whole file aside before it is cut although valid records follow the damage.
-    fn keep_a_copy(
+    /// Keeps a copy of a file in which valid records follow the damage, before it is cut.
+    fn copy_stranded(
         &self,
-        path: &Path,
-        cut: &CutOff,
+        id: Uuid,
+        has_stranded: &mut bool,
+        valid_to: u64,
+        numbering: &mut Numbering,
         report: &mut OpenReport,
     ) -> Result<(), SpoolError> {
-        if !cut.has_stranded {
+        if !*has_stranded {
             return Ok(());
         }
-        let name = read_whole(self.folders.disk.as_ref(), path, LONGEST_FILE)
-            .and_then(|bytes| self.folders.copy_aside(path, &bytes))
-            .map_err(|error| SpoolError::io("copying aside", path, error))?;
-        let why = format!("valid records follow the damage at byte {}", cut.valid_to);
-        report.set_aside.push((name, why));
+        let path = self.folders.clip(&self.folders.clips, id);
+        let bytes = read_whole(self.folders.disk.as_ref(), &path, LONGEST_FILE)
+            .map_err(|error| SpoolError::io("reading", &path, error))?;
+        let copy = self.keep_a_copy(id, &path, &bytes, valid_to, numbering)?;
+        report.set_aside.extend(copy);
+        *has_stranded = false;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: the next clip number and the list of unsettled takes. Never does: give a number while one is in doubt. A failure leaves
 //! the take on the list; if the process ends, recovery finishes it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,10 @@ pub(super) const LONGEST_FILE: u64 = 64 << 20;
 /// is moved to quarantine if it cannot be read.
 const TRIES: u32 = 5;
 
+/// How often the card may refuse the copy of what lies behind damage while it takes other writes, before the take is finished without
+/// it: less often than the take itself is tried.
+const COPY_TRIES: u32 = TRIES - 1;
+
 /// Reason for a clip's quarantine, if its file could be read at last and states no reason itself.
 const WAS_UNREAD: &str = "the card did not give it back when the spool was opened";
 
@@ -40,11 +44,13 @@ pub(super) enum Unsettled {
         ended_by: EndedBy,
         publish: Publish,
     },
-    /// The writer was dropped; the file is good up to `durable_to`.
+    /// The writer was dropped, or a power cut ended the take; the file is good up to `durable_to`.
     Abandoned {
         id: Uuid,
         durable_to: u64,
         wanted_no: Option<u64>,
+        /// Whether valid records follow, of which a copy is kept before they are cut off.
+        has_stranded: bool,
     },
     /// The take was deleted on purpose, or never begun.
     Unlink { id: Uuid },
@@ -85,6 +91,8 @@ pub(super) struct Numbering {
     pub unsettled: VecDeque<(Unsettled, u32)>,
     /// Unreadable files for which a number is kept back.
     kept_back: HashSet<Uuid>,
+    /// How often the copy of what lies behind damage was refused.
+    uncopied: HashMap<Uuid, u32>,
     /// Results for takes that were settled since the last [`Inner::mend`].
     pub mended: Mended,
 }
@@ -95,6 +103,7 @@ impl Numbering {
             next_no,
             unsettled: VecDeque::new(),
             kept_back: HashSet::new(),
+            uncopied: HashMap::new(),
             mended: Mended::default(),
         }
     }
@@ -118,8 +127,10 @@ impl Numbering {
 /// What [`super::Spool::mend`] did.
 #[derive(Debug, Default)]
 pub struct Mended {
-    /// Takes that were finished late; to be delivered like any other.
+    /// Clips that are whole now; to be delivered like any other.
     pub kept: Vec<KeptClip>,
+    /// Which of these are takes that were finished late, and nothing that the card gives back.
+    pub finished: Vec<ClipId>,
     /// Withdrawals that the card did not give back before; to be delivered like any other.
     pub withdrawals: Vec<KeptWithdrawal>,
     /// Names in `aside/` of takes whose file the card refuses for good, with the reason.
@@ -236,6 +247,25 @@ impl Inner {
         Ok(true)
     }
 
+    /// Whether this take waits to be finished, or its file to be read.
+    pub(super) fn owes(&self, id: Uuid) -> bool {
+        let numbering = locked(&self.numbering);
+        let mut jobs = numbering.unsettled.iter();
+        jobs.any(|(job, _)| {
+            job.id() == id && !matches!(job, Unsettled::Unlink { .. } | Unsettled::Uncast { .. })
+        })
+    }
+
+    /// Whether the card may still have a file of this clip that nothing is known of.
+    pub(super) fn may_have(&self, clip_id: &ClipId) -> bool {
+        let is_it = |id: Uuid| id.to_string() == clip_id.as_str();
+        let is_unsettled = {
+            let numbering = locked(&self.numbering);
+            numbering.unsettled.iter().any(|(job, _)| is_it(job.id()))
+        };
+        is_unsettled || locked(&self.unread).keys().any(|id| is_it(*id))
+    }
+
     /// Settles what is unsettled, checks that the card takes writes, and returns the results.
     pub(super) fn mend(&self) -> Mended {
         let mut strange = Vec::new();
@@ -289,7 +319,12 @@ impl Inner {
                 break;
             };
             match self.try_one(&mut job, numbering) {
-                Ok(Some(kept)) => numbering.mended.kept.push(kept),
+                Ok(Some(kept)) => {
+                    if matches!(job, Unsettled::Finish { .. } | Unsettled::Abandoned { .. }) {
+                        numbering.mended.finished.push(kept.clip_id.clone());
+                    }
+                    numbering.mended.kept.push(kept);
+                }
                 Ok(None) => {}
                 Err(error) if !job.holds_up_numbers() => {
                     if failures == 0 {
@@ -454,7 +489,8 @@ impl Inner {
                 id,
                 durable_to,
                 wanted_no,
-            } => self.finish_file(*id, *durable_to, *wanted_no, numbering),
+                has_stranded,
+            } => self.finish_file(*id, *durable_to, *wanted_no, has_stranded, numbering),
         }
     }
 
@@ -518,7 +554,8 @@ impl Inner {
             Ok(bytes) => read(bytes, id),
             Err(error) => Found::Unreadable(error.to_string()),
         };
-        let bytes = content.map_or(0, |bytes| bytes.len() as u64);
+        let content = content.unwrap_or_default();
+        let bytes = content.len() as u64;
         match found {
             Found::Finished(manifest, closed) => {
                 let entry = Entry::of(&manifest, &closed, bytes);
@@ -527,6 +564,11 @@ impl Inner {
                 Ok(self.take_in_finished(id, entry, in_quarantine, numbering))
             }
             Found::CutOff(cut) => {
+                if cut.has_stranded {
+                    let copy = self.keep_a_copy(id, &path, &content, cut.valid_to, numbering)?;
+                    numbering.mended.set_aside.extend(copy);
+                }
+                drop(content);
                 if in_quarantine {
                     self.folders
                         .move_clip(id, quarantine, clips)
@@ -629,6 +671,7 @@ impl Inner {
         id: Uuid,
         durable_to: u64,
         wanted_no: Option<u64>,
+        has_stranded: &mut bool,
         numbering: &mut Numbering,
     ) -> Result<Option<KeptClip>, SpoolError> {
         let path = self.folders.clip(&self.folders.clips, id);
@@ -642,6 +685,11 @@ impl Inner {
                     false => SpoolError::io("reading", &path, error),
                 }
             })?;
+        if *has_stranded {
+            let copy = self.keep_a_copy(id, &path, &bytes, durable_to, numbering)?;
+            numbering.mended.set_aside.extend(copy);
+            *has_stranded = false;
+        }
         bytes.truncate(usize::try_from(durable_to).unwrap_or(usize::MAX));
         match read(&bytes, id) {
             Found::CutOff(cut) => self
@@ -656,6 +704,33 @@ impl Inner {
                 })
             }
         }
+    }
+
+    /// Copies a whole file aside before it is cut although valid records follow the damage at `valid_to`. Answers the copy's name, with
+    /// the reason, unless it lies there already. A card that takes other writes and never this copy does not hold up a booth for ever.
+    pub(super) fn keep_a_copy(
+        &self,
+        id: Uuid,
+        path: &Path,
+        bytes: &[u8],
+        valid_to: u64,
+        numbering: &mut Numbering,
+    ) -> Result<Option<(String, String)>, SpoolError> {
+        let copied = self.folders.copy_aside(path, bytes);
+        let error = match copied.map_err(|error| SpoolError::io("copying aside", path, error)) {
+            Ok(name) => {
+                let why = format!("valid records follow the damage at byte {valid_to}");
+                return Ok(name.map(|name| (name, why)));
+            }
+            Err(error) => error,
+        };
+        let refused = numbering.uncopied.entry(id).or_default();
+        *refused += u32::from(!error.is_of_the_whole_card());
+        if *refused < COPY_TRIES {
+            return Err(error);
+        }
+        log::error!("what follows byte {valid_to} of clip {id} is cut off without a copy: {error}");
+        Ok(None)
     }
 
     /// Finishes a take that was cut off; its manifest says that it ended by `power`, unless its words had ended before.

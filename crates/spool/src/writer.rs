@@ -212,6 +212,7 @@ impl ClipWriter {
                     id: take.id,
                     durable_to: take.durable_to,
                     wanted_no: None,
+                    has_stranded: false,
                 });
                 Err(error)
             }
@@ -286,6 +287,7 @@ impl Drop for ClipWriter {
                 id: take.id,
                 durable_to: take.durable_to,
                 wanted_no: None,
+                has_stranded: false,
             });
         }
     }

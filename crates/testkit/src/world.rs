@@ -92,6 +92,8 @@ pub struct Outcome {
     pub kept: u64,
     pub recovered: u64,
     pub discarded: u64,
+    /// Takes that were deleted after they had their number.
+    pub voided: u64,
     pub stored: u64,
     pub rejected: u64,
     /// Clips that came back out of quarantine.
@@ -118,6 +120,7 @@ impl Outcome {
         self.kept += other.kept;
         self.recovered += other.recovered;
         self.discarded += other.discarded;
+        self.voided += other.voided;
         self.stored += other.stored;
         self.rejected += other.rejected;
         self.returned += other.returned;

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 /// After this many closings in a row with the same message, the broker counts as one that takes no packets of its size.
 const CLOSED_AFTER_IT: u32 = 3;
-/// Smaller packets than this are not tried, bytes.
+/// Smaller packets than this are not tried, bytes: where the broker has said that one was too large, and where that is only guessed. A broker that
+/// ends connections for another reason would else cut every clip into crumbs for a day.
 const SMALLEST_PACKET: u32 = 1024;
+const SMALLEST_GUESS: u32 = 4096;
 /// Other messages than parts of a clip are suspected only from this size on, bytes: brokers that end connections for other reasons end them after
 /// a birth, too, and health and manifests are smaller than this.
 const SUSPECTED_FROM: usize = 4096;
@@ -61,8 +63,10 @@ impl Learned {
             _ => 1,
         };
         let may_be_its_size = largest.is_part() || largest.size >= SUSPECTED_FROM;
-        if trouble.is_too_large() || (times >= CLOSED_AFTER_IT && may_be_its_size) {
-            self.find_limit(largest.size);
+        if trouble.is_too_large() {
+            self.find_limit(largest.size, SMALLEST_PACKET);
+        } else if times >= CLOSED_AFTER_IT && may_be_its_size {
+            self.find_limit(largest.size, SMALLEST_GUESS);
         }
         self.closed_after = Some((largest.topic.clone(), times));
         if is_wordless {
@@ -80,11 +84,11 @@ impl Learned {
         }
     }
 
-    fn find_limit(&mut self, size: usize) {
+    fn find_limit(&mut self, size: usize, smallest: u32) {
         let half = u32::try_from(size / 2).unwrap_or(u32::MAX);
         self.limit = Some(Limit {
-            parts: half.max(SMALLEST_PACKET),
-            refused_from: size.max(SMALLEST_PACKET as usize + 1),
+            parts: half.max(smallest),
+            refused_from: size.max(smallest as usize + 1),
             at: Instant::now(),
         });
     }
@@ -133,4 +137,49 @@ pub(super) struct Owed {
     /// The largest of them, and of several of that size the oldest.
     pub(super) largest: Sent,
     pub(super) count: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is learned when the broker ends the connection in this way, again and again, after a part in a packet of so many bytes.
+    fn learned(what: &What, size: usize) -> Learned {
+        let part = Sent {
+            token: 1,
+            topic: "booth/1/up/rundhoej-1/part/x/0".into(),
+            bytes: size,
+            size,
+            number: 1,
+        };
+        let mut learned = Learned::default();
+        for _ in 0..CLOSED_AFTER_IT {
+            let mut trouble = Trouble {
+                broker: "broker.example".into(),
+                client_id: "booth-rundhoej-1".into(),
+                user: "rundhoej-1".into(),
+                check: "",
+                what: what.clone(),
+            };
+            let owed = Owed {
+                oldest: part.clone(),
+                largest: part.clone(),
+                count: 1,
+            };
+            learned.end(&mut trouble, Some(owed));
+        }
+        learned
+    }
+
+    #[test]
+    fn a_limit_that_is_only_guessed_is_never_below_four_kilobytes() {
+        let most = |what: &What, size| learned(what, size).max_packet(None);
+        assert_eq!(most(&What::Ended, 16_384), Some(8_192));
+        assert_eq!(most(&What::Ended, 5_000), Some(4_096));
+        let guessed = learned(&What::Ended, 900);
+        assert_eq!(guessed.max_packet(None), Some(4_096));
+        assert!(!guessed.refuses(4_096) && guessed.refuses(4_097));
+        // A smaller one that the broker announces counts.
+        assert_eq!(guessed.max_packet(Some(2_000)), Some(2_000));
+    }
 }

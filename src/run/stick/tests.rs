@@ -47,6 +47,14 @@ impl Rig {
         }
     }
 
+    fn own(&self) -> Own {
+        Own {
+            booth: booth(),
+            spool: self.spool.clone(),
+            deleted: Vec::new(),
+        }
+    }
+
     /// What a helper that does this makes of an export; `hears` is told how far it is, at every file.
     fn copy(&self, turn: Plays, signals: Signals, hears: &dyn Fn(StickEvent)) -> Outcome {
         let helper = plays(&self.places().helper, vec![turn]);
@@ -58,7 +66,7 @@ impl Rig {
             },
             report: hears,
         };
-        let outcome = copy(&self.places(), &booth(), &mut watch);
+        let outcome = copy(&self.places(), &self.own(), &mut watch);
         helper.join().expect("the helper");
         std::fs::remove_file(self.places().helper).expect("its socket");
         outcome
@@ -156,7 +164,8 @@ fn what_leaves_the_card_or_is_being_said_during_an_export_is_no_fault_of_it() {
     let mut writer = rig.spool.begin(new_clip()).expect("a take");
     let first = &long_speech()[0];
     writer.append(&first.pages, first.facts).expect("kept");
-    let running = Running::open(&rig.places().spool).expect("a spool");
+    let own = rig.own();
+    let running = Running::open(&rig.places().spool, &own).expect("a spool");
     // Listed, and gone before they are read: the hub has confirmed two, and has the withdrawal.
     for clip in &rig.clips[..2] {
         rig.spool.release(receipt(clip)).expect("released");
@@ -166,13 +175,39 @@ fn what_leaves_the_card_or_is_being_said_during_an_export_is_no_fault_of_it() {
         std::fs::remove_file(entry.path()).expect("gone");
     }
     let to = rig.stick().join("export");
-    let exported = running
-        .export(&booth(), &to, &mut |_| true)
-        .expect("an export");
+    let exported = running.export(&to, &mut |_| true).expect("an export");
     let receipt = exported.receipt;
     assert_eq!((receipt.clips.len(), receipt.withdrawals.len()), (2, 0));
     assert_eq!(receipt.left, [], "nothing is called damaged");
+    // Its end is not on the card yet: it is named as left, with what is there of it.
     drop(writer);
+    let owed = running
+        .export(&rig.stick().join("owed"), &mut |_| true)
+        .expect("an export")
+        .receipt;
+    assert_eq!((owed.clips.len(), owed.left.len()), (2, 1), "{owed:?}");
+    assert!(owed.left[0].why.contains("a later export"), "{owed:?}");
+    assert!(owed.left[0].file.is_some());
+    // Finished: it is copied. Deleted by its citizen: not any more.
+    let late = rig.spool.mend().kept.remove(0);
+    let own = Own {
+        deleted: vec![rig.clips[3].clip_id.clone()],
+        ..rig.own()
+    };
+    let running = Running::open(&rig.places().spool, &own).expect("a spool");
+    let done = running
+        .export(&rig.stick().join("late"), &mut |_| true)
+        .expect("an export")
+        .receipt;
+    let ids: Vec<_> = done.clips.iter().map(|clip| clip.clip_id.clone()).collect();
+    assert!(ids.contains(&late.clip_id) && !ids.contains(&rig.clips[3].clip_id));
+    assert_eq!((ids.len(), done.left.len()), (2, 0), "{done:?}");
+    for folder in ["export", "owed", "late"] {
+        std::fs::remove_dir_all(rig.stick().join(folder)).expect("gone");
+    }
+    rig.spool
+        .release(booth_testkit::spool_rig::receipt(&late))
+        .expect("released");
     // What is damaged and stays is.
     let hurt = clip_file(&rig.places().spool, &rig.clips[2].clip_id);
     let mut words = std::fs::read(&hurt).expect("a message");
@@ -191,7 +226,11 @@ fn every_way_in_which_a_stick_is_not_written_has_its_sentence_and_none_is_called
     let watch = |signals: Signals| Watch::begin(signals, &|_| {});
     // A take that is armed, or being said, is no message yet.
     let is_nothing = || {
-        let nothing = copy(&empty.places(), &booth(), &mut watch(Signals::default()));
+        let nothing = copy(
+            &empty.places(),
+            &empty.own(),
+            &mut watch(Signals::default()),
+        );
         let (text, word, is_out) = said(&nothing);
         assert_eq!((word, is_out), (Word::NoMessages, false), "{text}");
     };
@@ -201,7 +240,7 @@ fn every_way_in_which_a_stick_is_not_written_has_its_sentence_and_none_is_called
     drop(take);
 
     let rig = Rig::new(2);
-    let nobody = copy(&rig.places(), &booth(), &mut watch(Signals::default()));
+    let nobody = copy(&rig.places(), &rig.own(), &mut watch(Signals::default()));
     let (text, word, is_out) = said(&nobody);
     assert_eq!((word, is_out), (Word::StickNoHelper, false));
     assert!(text.contains("booth-stick.socket"), "{text}");
@@ -268,7 +307,7 @@ fn an_export_ends_when_the_booths_card_is_to_be_closed_and_waits_while_a_citizen
     let signals = Signals::default();
     signals.stops.store(true, Ordering::Relaxed);
     let mut watch = Watch::begin(signals, &|_| {});
-    let stopped = onto(&stick, &rig.places(), &booth(), &mut watch).expect_err("stopped");
+    let stopped = onto(&stick, &rig.places(), &rig.own(), &mut watch).expect_err("stopped");
     assert_eq!(stopped.word(), Word::PressNine, "{stopped}");
     assert!(stick.release().is_ok() && rig.exports().is_empty());
     helper.join().expect("the helper");
@@ -305,7 +344,7 @@ fn a_helper_that_dies_in_the_middle_ends_the_export_and_the_stick_is_not_called_
     helper.join().expect("the helper");
     assert!(!stick.is_held());
     let mut watch = Watch::begin(Signals::default(), &|_| {});
-    let failed = onto(&stick, &rig.places(), &booth(), &mut watch).expect_err("it is lost");
+    let failed = onto(&stick, &rig.places(), &rig.own(), &mut watch).expect_err("it is lost");
     assert_eq!(failed.word(), Word::StickGone, "{failed}");
     assert!(rig.exports().is_empty(), "what was begun is deleted");
     assert!(stick.release().is_err());
@@ -337,9 +376,10 @@ fn a_stick_that_is_too_small_or_becomes_full_says_so_and_keeps_nothing_that_was_
     drop(small);
     // Somebody else fills it meanwhile.
     let larger = mounts(4 << 10);
-    let running = Running::open(&rig.places().spool).expect("a spool");
+    let own = rig.own();
+    let running = Running::open(&rig.places().spool, &own).expect("a spool");
     let to: &Path = &rig.stick().join("export");
-    let failed = running.export(&booth(), to, &mut |_| {
+    let failed = running.export(to, &mut |_| {
         let _ = std::fs::write(rig.stick().join("filler"), vec![1; 5 << 20]);
         true
     });

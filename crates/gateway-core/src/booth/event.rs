@@ -125,6 +125,8 @@ pub enum Event {
         /// Somebody does.
         has_speech: bool,
     },
+    /// A citizen's message that a failed write had left unfinished was kept after all.
+    KeptLate,
     /// The supply voltage.
     Supply(Supply),
     /// The spool was opened.

@@ -207,6 +207,7 @@ impl Booth {
             Event::Probed(result) => self.selftest.card_answered(result),
             Event::NotProbed => self.selftest.card_not_asked(),
             Event::Recorded { has_speech } => self.microphone.recorded(now, has_speech),
+            Event::KeptLate => self.count(Counter::Clips, around),
             Event::Supply(supply) => self.supply(now, supply),
             Event::SpoolOpened {
                 saved,

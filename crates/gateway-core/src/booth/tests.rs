@@ -327,3 +327,11 @@ fn evidence_counts_although_the_connection_ended_before_the_booth_could_leave() 
     // It was that connection's.
     assert_eq!(lost(&mut booth, Loss::Other, "reset by peer"), ["again"]);
 }
+
+#[test]
+fn a_message_that_was_finished_late_is_counted() {
+    let mut booth = booth();
+    let now = STARTED + Duration::from_secs(1);
+    booth.handle(now, &around(now), Event::KeptLate);
+    assert_eq!(booth.counters.saved().get("clips_total"), Some(&1));
+}

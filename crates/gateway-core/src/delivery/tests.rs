@@ -1093,3 +1093,28 @@ fn a_withdrawal_ends_by_the_hubs_word_alone_also_where_the_broker_confirms_clips
     let settled = delivery.ack(Mono(10_000), &ack(1, AckStatus::Stored));
     assert!(matches!(settled[..], [Verdict::Release(_)]));
 }
+
+#[test]
+fn a_clip_that_its_citizen_deletes_is_not_sent_however_late_the_card_gives_it_and_its_number_is() {
+    let mut delivery = ready();
+    // Taken up before it is deleted, and found again after it.
+    delivery.keep(offer(1, 10), true);
+    delivery.take_back(&"clip-1".into());
+    delivery.session_closed();
+    delivery.keep(offer(1, 10), false);
+    delivery.keep(offer(2, 10), false);
+    assert!(delivery.is_taken_back(&"clip-1".into()) && delivery.unsent() == 1);
+    let sent = delivery.next(Mono(0)).expect("the other one");
+    assert_eq!(sent.clip_id.as_str(), "clip-2");
+    // Nothing of it is left but the word that its number is void.
+    delivery.let_go(&"clip-1".into());
+    delivery.keep(
+        Offer {
+            bytes: 0,
+            sha256: String::new().into(),
+            ..offer(1, 0)
+        },
+        false,
+    );
+    assert!(delivery.being_taken_back().is_empty() && delivery.unsent() == 2);
+}

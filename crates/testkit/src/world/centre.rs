@@ -227,8 +227,8 @@ impl Model {
     fn whole(&mut self, sender: &BoothId, clip_id: &ClipId, at: Timestamp) -> Option<Answer> {
         let staged = self.staged.get_mut(clip_id)?;
         let manifest = staged.manifest.clone()?;
-        if manifest.kind == ClipKind::Choice {
-            // Its hash was checked with its manifest.
+        if matches!(manifest.kind, ClipKind::Choice | ClipKind::Void) {
+            // A vote's hash was checked with its manifest; a void number has none.
             let hash = manifest.sha256.clone();
             self.staged.remove(clip_id);
             self.stored.insert(clip_id.clone(), (manifest, Vec::new()));

@@ -584,13 +584,22 @@ impl World {
                     too_short: false,
                 });
             }
-            Ok(false) => self.report(RecorderEvent::Failed {
-                take,
-                why: "it was finished before it could be deleted".into(),
-            }),
+            Ok(false) => {
+                self.is_taken_back(clip_id);
+                self.report(RecorderEvent::Undeleted {
+                    take,
+                    clip_id: clip_id.into(),
+                    why: "it was finished before it could be deleted".into(),
+                });
+            }
             Err(why) => {
                 self.take_discarded(clip_id, false);
-                self.report(RecorderEvent::Failed { take, why });
+                self.is_taken_back(clip_id);
+                self.report(RecorderEvent::Undeleted {
+                    take,
+                    clip_id: clip_id.into(),
+                    why,
+                });
             }
         }
     }
@@ -632,10 +641,14 @@ impl World {
                 take: id,
                 too_short,
             }),
-            Err(error) => self.report(RecorderEvent::Failed {
-                take: id,
-                why: error.to_string(),
-            }),
+            Err(error) => {
+                self.is_taken_back(clip_id);
+                self.report(RecorderEvent::Undeleted {
+                    take: id,
+                    clip_id: clip_id.into(),
+                    why: error.to_string(),
+                });
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use booth_contract::time::Mono;
-use booth_contract::{Ack, AckStatus, AlertId, Manifest, Publish, Topic, Topics};
+use booth_contract::{Ack, AckStatus, AlertId, ClipKind, Manifest, Publish, Topic, Topics};
 use booth_gateway::run::{Fix, KeeperEvent};
 use booth_spool::{KeptClip, OpenReport, Spool};
 use gateway_core::session::TakeId;
@@ -36,6 +36,8 @@ enum Stand {
     Discarded,
     /// Told to be discarded, and neither marked nor gone.
     HalfDiscarded,
+    /// Deleted by its citizen after it had its number: nothing is left but what declares that one void.
+    Void,
 }
 
 /// What became of it at the centre.
@@ -65,6 +67,8 @@ struct Spoken {
     is_vote: bool,
     /// Its citizen pressed the key that deletes it.
     is_deleted: bool,
+    /// In which life the booth took it back, because the card did not delete it at once.
+    taken_back: Option<u64>,
     /// Its citizen pressed the key for text, and the one for the voice.
     allowed: (bool, bool),
     was_released: bool,
@@ -76,7 +80,7 @@ impl Spoken {
     /// Whether it must be somewhere.
     fn is_owed(&self) -> bool {
         match self.stand {
-            Stand::Finished => true,
+            Stand::Finished | Stand::Void => true,
             Stand::CutOff { .. } | Stand::Unsure { .. } | Stand::Open => self.safe_ms > 0,
             Stand::Discarded | Stand::HalfDiscarded => false,
         }
@@ -157,6 +161,7 @@ impl World {
             is_noted: false,
             is_vote: false,
             is_deleted: false,
+            taken_back: None,
             allowed: (false, false),
             was_released: false,
             offered: None,
@@ -259,6 +264,38 @@ impl World {
         }
     }
 
+    /// The card did not delete it at once: whatever comes of it, nothing but its number leaves while this booth knows.
+    pub(super) fn is_taken_back(&mut self, clip_id: &str) {
+        let life = self.life;
+        if let Some(spoken) = self.spoken(clip_id) {
+            spoken.taken_back = Some(life);
+            self.truth.owed.remove(clip_id);
+        }
+    }
+
+    /// Nothing is left of what its citizen deleted; or nothing but its number.
+    fn came_to_nothing(&mut self, clip_id: &str, void: Option<&KeptClip>) {
+        let Some(spoken) = self.spoken(clip_id) else {
+            return self.broken(format!("{clip_id} is taken back, which nobody spoke"));
+        };
+        if spoken.taken_back.is_none() {
+            return self.broken(format!("{clip_id} is taken back, and nobody deleted it"));
+        }
+        let Some(void) = void else {
+            return self.take_discarded(clip_id, true);
+        };
+        let key = (void.card_id.to_string(), void.clip_no);
+        spoken.stand = Stand::Void;
+        spoken.safe = Vec::new();
+        spoken.last_page = Vec::new();
+        spoken.sha256 = Some(String::new());
+        spoken.clip_no = Some(key.clone());
+        spoken.offered = None;
+        self.truth.owed.insert(clip_id.to_owned());
+        self.outcome.voided += 1;
+        self.number_given(key, clip_id);
+    }
+
     /// The process is about to be gone.
     pub(super) fn takes_cut_off(&mut self) {
         let now = self.now;
@@ -303,7 +340,7 @@ impl World {
     /// What the keeper tells: mended clips have their numbers.
     pub(super) fn keeper_told(&mut self, event: &KeeperEvent) {
         match event {
-            KeeperEvent::Mended(clips) => {
+            KeeperEvent::Mended(clips, _) => {
                 for clip in clips {
                     self.say(|| format!("mended: {} number {}", clip.clip_id, clip.clip_no));
                     self.came_back(clip);
@@ -319,6 +356,10 @@ impl World {
             }
             KeeperEvent::Purged(clip_id, _) => {
                 self.broken(format!("nobody has asked to give {clip_id} up"));
+            }
+            KeeperEvent::TakenBack(clip_id, void) => {
+                self.say(|| format!("taken back: {clip_id} {void:?}"));
+                self.came_to_nothing(clip_id, void.as_ref());
             }
             KeeperEvent::Room(room) => self.say(|| format!("room: {room:?}")),
             KeeperEvent::Damaged(why) | KeeperEvent::Failed(why) => {
@@ -368,12 +409,14 @@ impl World {
                 ));
             }
             Stand::CutOff { spoken_ms } | Stand::Unsure { spoken_ms } => spoken_ms,
-            Stand::Open | Stand::Finished | Stand::HalfDiscarded => spoken.safe_ms,
+            Stand::Open | Stand::Finished | Stand::HalfDiscarded | Stand::Void => spoken.safe_ms,
         };
         spoken.sha256 = Some(clip.sha256.to_string());
         spoken.clip_no = Some((clip.card_id.to_string(), clip.clip_no));
         let safe_ms = spoken.safe_ms;
-        self.truth.owed.insert(clip.clip_id.to_string());
+        if spoken.taken_back != Some(self.life) {
+            self.truth.owed.insert(clip.clip_id.to_string());
+        }
         self.outcome.recovered += u64::from(clip.recovered);
         if clip.duration_ms < safe_ms || clip.duration_ms + MOST_LOST_MS < said {
             self.broken(format!(
@@ -407,6 +450,17 @@ impl World {
             there.insert(clip.clip_id.to_string(), clip);
         }
         for (clip_id, clip) in &there {
+            let is_void = clip.sha256.is_empty();
+            if is_void
+                && self
+                    .truth
+                    .takes
+                    .get(clip_id)
+                    .is_some_and(|spoken| spoken.taken_back.is_some())
+            {
+                self.came_to_nothing(clip_id, Some(clip));
+                continue;
+            }
             match self
                 .truth
                 .takes
@@ -516,6 +570,7 @@ impl World {
         let is_true = match spoken.stand {
             Stand::Finished => body == spoken.safe,
             Stand::Discarded => false,
+            Stand::Void => body.is_empty(),
             _ => body.starts_with(&spoken.safe),
         };
         let number = spoken.clip_no.clone();
@@ -563,6 +618,12 @@ impl World {
             }
         }
         let (life, visit, stand) = (spoken.life, spoken.visit, spoken.stand);
+        let is_of_its_number_alone = serde_json::from_slice::<Manifest>(payload)
+            .is_ok_and(|manifest| manifest.kind == ClipKind::Void);
+        let is_to_be_gone = stand == Stand::Void || spoken.taken_back == Some(self.life);
+        if is_to_be_gone && !is_of_its_number_alone {
+            return self.broken(format!("{topic} leaves, which its citizen has deleted"));
+        }
         let is_gone =
             self.citizen.is_written_off || visit != self.citizen.visit || life != self.life;
         if !is_gone {
