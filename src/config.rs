@@ -124,6 +124,28 @@ impl Config {
         self.handset.control_socket.with_file_name("screen")
     }
 
+    /// A recording at this bitrate may not become larger than what a power cut leaves can be read again.
+    fn check_lengths(&self, faults: &mut Faults) {
+        let (bitrate, longest) = (self.audio.bitrate, self.audio.longest_take_s());
+        let why = |seconds: u64| {
+            format!(
+                "{seconds} at [audio] bitrate {bitrate} makes recordings that could not be read again after a power cut: use at most {longest}, or a lower bitrate"
+            )
+        };
+        if self.session.max_seconds > longest {
+            faults.that("[session] max_seconds", why(self.session.max_seconds));
+        }
+        for question in &self.questions {
+            if let Some(seconds) = question.max_seconds.filter(|seconds| *seconds > longest) {
+                let id = &question.id;
+                faults.that(
+                    "[[question]]",
+                    format!("{id:?}: max_seconds {}", why(seconds)),
+                );
+            }
+        }
+    }
+
     /// Checks for values that cannot work; the error names every fault at once.
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
         let mut faults = Faults::new(file);
@@ -143,6 +165,7 @@ impl Config {
             question.check(&self.questions[..index], &mut faults);
         }
         self.session.check_consent(&self.questions, &mut faults);
+        self.check_lengths(&mut faults);
         if self.spool.max_bytes < 1_000_000 {
             faults.of("[spool] max_bytes", "less than 1 MB holds no message");
         }

@@ -39,7 +39,7 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
         None
     };
     let client_id = config.booth.id.to_string();
-    let filters = Topics::new(&config.mqtt.root).booth_filters(&config.booth.id);
+    let topics = Topics::new(&config.mqtt.root);
     let user = Some((client_id.clone(), password.unwrap_or_default()));
     Ok(Some(MqttSettings {
         login: Login {
@@ -49,7 +49,8 @@ pub(crate) fn mqtt_settings(config: &Config) -> Result<Option<MqttSettings>, Con
             user,
             check: "check the password file",
         },
-        filters,
+        filters: topics.booth_filters(&config.booth.id),
+        topics,
     }))
 }
 

@@ -442,6 +442,7 @@ impl<R: Fn(HandsetReport)> Service<'_, R> {
             HandsetCommand::Sign(sign) => self.outputs.sign = Some((sign, clock::mono())),
             HandsetCommand::Ring(ringing) => self.outputs.ring(ringing),
             HandsetCommand::Recording(is_recording) => {
+                self.lines.recording(is_recording);
                 self.panel
                     .set_hook_flash(self.config.hook_flash && !is_recording);
             }

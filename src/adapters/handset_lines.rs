@@ -30,6 +30,8 @@ pub trait Lines: Send {
     }
     /// Switches an output; if there is no such output, that is no error.
     fn switch(&mut self, which: OutLine, on: bool) -> Result<(), LinesError>;
+    /// Somebody is being recorded, or not any more: for lines that know by time alone when somebody has gone.
+    fn recording(&mut self, _is_recording: bool) {}
     /// Lines beside the hook switch that could not be claimed, a sentence each.
     fn refused(&self) -> &[String] {
         &[]

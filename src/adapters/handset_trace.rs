@@ -89,6 +89,10 @@ impl Lines for Traced {
         self.lines.switch(which, on)
     }
 
+    fn recording(&mut self, is_recording: bool) {
+        self.lines.recording(is_recording);
+    }
+
     fn refused(&self) -> &[String] {
         self.lines.refused()
     }

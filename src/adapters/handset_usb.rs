@@ -122,8 +122,10 @@ struct UsbLines {
     hook_is: HookIs,
     hang_up_after: Duration,
     is_off_hook: bool,
-    /// The last key, for a handset without a hook.
+    /// The last key, or the end of the last recording, for a handset without a hook.
     touched_at: Mono,
+    /// Somebody speaks: silence and the longest recording end that, and no key has to be pressed meanwhile.
+    is_recording: bool,
     keys: Keys,
     /// An event that has come in part.
     begun: Vec<u8>,
@@ -148,6 +150,7 @@ pub fn open(config: &Handset) -> Result<Box<dyn Lines>, UsbError> {
         hang_up_after: Duration::from_secs(usb.hang_up_after_s),
         is_off_hook: false,
         touched_at: clock::mono(),
+        is_recording: false,
         keys: Keys::default(),
         begun: Vec::new(),
     };
@@ -267,7 +270,7 @@ impl UsbLines {
     /// When a handset without a hook counts as hung up.
     fn hangs_up_at(&self) -> Option<Mono> {
         let has_no_hook = self.hook_is == HookIs::Pressed && self.is_off_hook;
-        has_no_hook.then(|| self.touched_at + self.hang_up_after)
+        (has_no_hook && !self.is_recording).then(|| self.touched_at + self.hang_up_after)
     }
 }
 
@@ -308,6 +311,11 @@ impl Lines for UsbLines {
 
     fn switch(&mut self, _: OutLine, _: bool) -> Result<(), LinesError> {
         Ok(())
+    }
+
+    fn recording(&mut self, is_recording: bool) {
+        self.is_recording = is_recording;
+        self.touched_at = clock::mono();
     }
 }
 

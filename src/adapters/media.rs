@@ -131,7 +131,7 @@ impl Media {
     }
 
     /// The names of the prompts that lie here.
-    fn listed(&self) -> BTreeSet<MediaHash> {
+    pub(crate) fn listed(&self) -> BTreeSet<MediaHash> {
         let listed = self.disk.list(&self.media).unwrap_or_default();
         let plain = listed.iter().filter(|entry| !entry.is_folder);
         plain

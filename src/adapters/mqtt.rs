@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use booth_contract::BrokerState;
 use booth_contract::MAX_INCOMING_BYTES;
+use booth_contract::{Topic, Topics};
 use booth_host::link::back_off::BackOff;
 use booth_host::link::login::{Login, Terms, leave};
 use booth_host::link::trouble::{self, Trouble, What};
@@ -45,6 +46,9 @@ const SESSION_EXPIRY_S: u32 = 120;
 const WILL_DELAY_S: u32 = 60;
 /// How long publishing the last messages may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a broker may answer pings alone while it owes an answer to a message or a subscription. A slow network takes bytes, or
+/// brings an answer now and then, and both begin this anew.
+const OWED_PATIENCE: Duration = Duration::from_secs(300);
 /// Most topics of prompts that are asked for, or given up, before the broker has answered.
 const MOST_ASKED_AT_ONCE: usize = 4;
 /// After this many refusals in a row our own state is not subscribed to again: some brokers end the connection of a client
@@ -58,6 +62,8 @@ pub struct MqttSettings {
     pub login: Login,
     /// What to subscribe to before anything else.
     pub filters: Vec<String>,
+    /// The contract's topics, by which the link knows what a message is.
+    pub topics: Topics,
 }
 
 /// A retained will, made anew for each connection. Its topic is the booth's own state.
@@ -232,6 +238,8 @@ struct Link<'a, T, W> {
     wanted: BTreeSet<String>,
     subscribed: BTreeSet<String>,
     unanswered: usize,
+    /// When the broker last answered something that it owed, or began to owe something.
+    moved_at: Instant,
     /// Reports that go out before anything else is read.
     unreported: Vec<MqttEvent>,
     /// The last messages are on their way, and have until then.
@@ -360,6 +368,7 @@ where
             wanted: BTreeSet::new(),
             subscribed: BTreeSet::new(),
             unanswered: 0,
+            moved_at: Instant::now(),
             unreported: Vec::new(),
             stopping: None,
         }
@@ -374,7 +383,9 @@ where
             self.report().await;
             let dead_at = self.line.dead_at();
             let is_due = self.phase != Phase::Connecting || self.stopping.is_some();
-            let deadline = self.stopping.map_or(dead_at, |at| at.min(dead_at));
+            let owed_until = self.owed_until();
+            let dues = [Some(dead_at), self.stopping, owed_until];
+            let deadline = dues.into_iter().flatten().fold(dead_at, Instant::min);
             let wants_messages = self.has_room();
             tokio::select! {
                 event = &mut poll => return Next::Event(event),
@@ -405,9 +416,34 @@ where
                         let login = &self.connection.settings.login;
                         return Next::End(self.lost(login.trouble(What::Dead)));
                     }
+                    if self.owed_until().is_some_and(|until| until <= Instant::now()) {
+                        let login = &self.connection.settings.login;
+                        let what = What::OnlyPings(OWED_PATIENCE);
+                        return Next::End(self.lost(login.trouble(what)));
+                    }
                 }
             }
         }
+    }
+
+    /// Whether the broker owes an answer to something other than a ping.
+    fn is_owed(&self) -> bool {
+        let is_subscribing = matches!(self.phase, Phase::Subscribing | Phase::Asking);
+        let has_published = !self.handed.is_empty() || !self.in_flight.is_empty();
+        is_subscribing || has_published || self.unanswered > 0
+    }
+
+    /// Something is about to be asked of the broker.
+    fn asks(&mut self) {
+        if !self.is_owed() {
+            self.moved_at = Instant::now();
+        }
+    }
+
+    /// Until when a broker that owes something is waited for, unless something moves.
+    fn owed_until(&self) -> Option<Instant> {
+        let moved_at = self.moved_at.max(self.line.fed_at());
+        self.is_owed().then(|| moved_at + OWED_PATIENCE)
     }
 
     fn is_idle(&self) -> bool {
@@ -422,11 +458,17 @@ where
 
     /// Sends the waiting reports; a busy loop is waited for.
     async fn report(&mut self) {
+        if self.unreported.is_empty() {
+            return;
+        }
+        let begun = Instant::now();
         for event in self.unreported.drain(..) {
             let report = (self.connection.wrap)(event);
             // If the loop is gone, the connection ends too.
             let _ = self.connection.reports.send(report).await;
         }
+        // Meanwhile nothing was read: that the broker has not answered is not its fault.
+        self.moved_at += begun.elapsed();
     }
 
     /// The connection is over; what was learned from it is kept.
@@ -458,9 +500,29 @@ where
     }
 
     fn refuse(&mut self, (token, topic): (u64, &str), answer: Puback, why: String) {
-        tell_refused(topic, &why);
+        self.tell_refused(topic, &why);
         self.unreported
             .push(MqttEvent::Answered { token, answer, why });
+    }
+
+    /// Delivery knows of clips and withdrawals, and says what becomes of them. Of everything else nobody but the log would hear.
+    fn tell_refused(&self, topic: &str, why: &str) {
+        let is_delivered = |topic| {
+            matches!(
+                topic,
+                Topic::Clip(..) | Topic::Part(..) | Topic::Withdraw(..)
+            )
+        };
+        if !self.is(topic, is_delivered) {
+            log::warn!(about = "refused";
+                "the broker does not take {topic} ({why}): give this booth's user the rules of docs/mosquitto.acl, and look at the broker's limits");
+        }
+    }
+
+    /// Whether the contract has this topic, and it is one of those.
+    fn is(&self, topic: &str, those: impl FnOnce(Topic) -> bool) -> bool {
+        let topics = &self.connection.settings.topics;
+        topics.parse(topic).is_some_and(those)
     }
 
     fn publish(&mut self, message: Outbound) {
@@ -489,12 +551,14 @@ where
                 bytes: message.payload.len(),
                 size: size_of(&message),
                 number: self.sent,
+                is_part: self.is(&message.topic, |topic| matches!(topic, Topic::Part(..))),
             };
             let properties = PublishProperties {
                 message_expiry_interval: message.expiry_s,
                 correlation_data: message.correlation.map(Into::into),
                 ..PublishProperties::default()
             };
+            self.asks();
             let options = PublishOptions::at_least_once()
                 .retain(message.retain && self.retains)
                 .properties(properties);
@@ -513,6 +577,12 @@ where
 
     /// Handles one event; an error ends the connection.
     fn event(&mut self, event: Event) -> Result<(), What> {
+        if let Event::Incoming(
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PubAck(_),
+        ) = event
+        {
+            self.moved_at = Instant::now();
+        }
         match event {
             Event::Incoming(Packet::ConnAck(_)) => self.accepted(),
             Event::Incoming(Packet::SubAck(ack)) if self.phase == Phase::Ready => {
@@ -614,6 +684,7 @@ where
         if self.phase != Phase::Ready || self.unanswered > 0 {
             return;
         }
+        self.asks();
         let gone = self.subscribed.difference(&self.wanted);
         for topic in gone.take(MOST_ASKED_AT_ONCE).cloned().collect::<Vec<_>>() {
             if self.client.try_unsubscribe(topic.clone()).is_ok() {
@@ -656,7 +727,7 @@ where
         }
         let why = trouble::answered(&answer);
         if code >= 0x80 {
-            tell_refused(&sent.topic, &why);
+            self.tell_refused(&sent.topic, &why);
         }
         self.unreported.push(MqttEvent::Answered {
             token: sent.token,
@@ -665,15 +736,6 @@ where
         });
         self.top_up();
         Ok(())
-    }
-}
-
-/// Delivery knows of clips and withdrawals, and says what becomes of them. Of everything else nobody but the log would hear.
-fn tell_refused(topic: &str, why: &str) {
-    let is_delivered = ["/clip/", "/part/", "/withdraw/"];
-    if !is_delivered.iter().any(|branch| topic.contains(branch)) {
-        log::warn!(about = "refused";
-            "the broker does not take {topic} ({why}): give this booth's user the rules of docs/mosquitto.acl, and look at the broker's limits");
     }
 }
 

@@ -4,6 +4,7 @@ use booth_audio::Band;
 use serde::Deserialize;
 
 use booth_host::config_file::Faults;
+use booth_spool::LONGEST_FILE;
 
 /// Longest name of a control: ALSA's own limit is 44 (`SNDRV_CTL_ELEM_ID_NAME_MAXLEN`).
 const LONGEST_CONTROL: usize = 44;
@@ -201,6 +202,12 @@ impl Audio {
                 self.sidetone_percent,
             ),
         ]
+    }
+
+    /// The longest recording that recovery can read again after a power cut, seconds. A quarter of the file is left for what Opus may
+    /// need above its bitrate, and for pages and seals.
+    pub(crate) fn longest_take_s(&self) -> u64 {
+        LONGEST_FILE * 8 / 4 * 3 / u64::from(self.bitrate.max(1))
     }
 
     pub(super) fn check(&self, faults: &mut Faults) {

@@ -56,6 +56,30 @@ fn values_that_cannot_work_are_all_named_at_once() {
 }
 
 #[test]
+fn a_recording_that_could_not_be_recovered_is_refused_by_its_bitrate_and_length() {
+    let text = |bitrate: u32, seconds: u32, asked: u32| {
+        format!(
+            "{LEAST}[audio]\nbitrate = {bitrate}\n[session]\nmax_seconds = {seconds}\n\
+             [[question]]\nid = \"q\"\ndigit = 1\nkind = \"speak\"\nmax_seconds = {asked}\n"
+        )
+    };
+    for (bitrate, seconds, asked) in [(24_000, 3_600, 3_600), (510_000, 700, 700)] {
+        assert_eq!(faults(&text(bitrate, seconds, asked)), "");
+    }
+    let all = faults(&text(510_000, 800, 180));
+    assert!(
+        all.contains("[session] max_seconds 800 at [audio] bitrate 510000")
+            && all.contains("use at most 789, or a lower bitrate"),
+        "{all}"
+    );
+    let all = faults(&text(200_000, 180, 3_600));
+    assert!(
+        all.contains("[[question]] \"q\": max_seconds 3600 at"),
+        "{all}"
+    );
+}
+
+#[test]
 fn a_screens_page_is_for_this_machine_alone() {
     let screen = |lines: &str| faults(&format!("{LEAST}[screen]\n{lines}"));
     for good in ["127.0.0.1:8088", "127.0.0.2:80", "[::1]:8088"] {

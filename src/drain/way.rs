@@ -127,6 +127,7 @@ impl Way {
         let settings = MqttSettings {
             login: wanted.login.clone(),
             filters: self.topics.courier_filters(self.sender.booth()),
+            topics: self.topics.clone(),
         };
         let (outbox, outlet) = outbox::pair();
         let (reports_in, mut reports) = mpsc::channel(REPORTS);

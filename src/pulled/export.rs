@@ -31,6 +31,8 @@ use super::found::{self, Opened, Place};
 const BLOCKS_BESIDE_A_CLIP: u64 = 3;
 /// So much at most waits in memory for a slow stick, so that a booth that runs keeps its own.
 const MOST_UNSYNCED: u64 = 4 << 20;
+/// Longest name that a file in `left/` keeps of its own, bytes.
+const LONGEST_NAME: usize = 200;
 
 /// Why no export was made.
 #[derive(Debug, thiserror::Error)]
@@ -331,7 +333,7 @@ impl Writing {
         let kept = match inspect::raw(&*place.source, file) {
             Ok(bytes) => {
                 let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-                let name = format!("{:04}-{name}", self.left.len() + 1);
+                let name = format!("{:04}-{}", self.left.len() + 1, plain_name(&name));
                 self.write(LEFT, &name, std::iter::once(&bytes[..]))?;
                 Some(name)
             }
@@ -431,6 +433,15 @@ impl Writing {
             bytes: self.written.iter().map(|file| file.bytes).sum(),
         })
     }
+}
+
+/// The same name as every file system takes it, FAT too: of letters, digits, `.`, `-` and `_`, with `_` for everything else, at most
+/// [`LONGEST_NAME`] bytes, and no `.` at its end. The receipt says what the file is called on the card.
+fn plain_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let all = name.chars().map(|c| if is_plain(c) { c } else { '_' });
+    let plain: String = all.take(LONGEST_NAME).collect();
+    plain.trim_end_matches('.').to_owned()
 }
 
 /// What is written here is hashed.

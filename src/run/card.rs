@@ -110,11 +110,28 @@ impl Gateway {
         self.booth.delivery.keep(offer, held);
     }
 
-    /// Offers a clip of nobody who is here, as old as the wall clock says.
+    /// Offers a clip of nobody who is here.
     pub(super) fn offer_aged(&mut self, now: Mono, clip: &KeptClip) {
+        let age = self.age_of(now, clip);
+        self.offer(now, clip, age, false);
+    }
+
+    /// How long ago the words of a clip ended: of this boot by the boot-time clock, which no step of the wall clock moves; of an
+    /// earlier one by the wall clock. A lost number has no time of its own, and is as old as this look.
+    pub(super) fn age_of(&self, now: Mono, clip: &KeptClip) -> Duration {
+        let is_of_this_boot = {
+            let speaker = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
+            speaker.boot_id == clip.boot_id
+        };
+        if clip.kind == ClipKind::Void {
+            return Duration::ZERO;
+        }
+        if is_of_this_boot {
+            return now.since(Mono(clip.kept_mono_ms));
+        }
         let wall_ms = self.machine.wall().as_millisecond();
         let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
-        self.offer(now, clip, Duration::from_millis(age), false);
+        Duration::from_millis(age)
     }
 
     /// What delivery has to know of a clip whose citizen ended so long ago.

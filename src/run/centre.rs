@@ -87,6 +87,29 @@ fn own(config: &Config) -> Own {
     }
 }
 
+/// Why this booth, at its bitrate, cannot take recordings as long as the centre wants them: a power cut would leave what nobody reads.
+fn too_long(wanted: &Wanted, config: &Config) -> Option<KeyFault> {
+    let (bitrate, longest) = (config.audio.bitrate, config.audio.longest_take_s());
+    let limits = wanted.limits.as_ref().and_then(|limits| limits.max_seconds);
+    let limits = limits.map(|seconds| ("limits.max_seconds".to_owned(), seconds));
+    let campaigns = wanted.campaigns.iter().flatten().enumerate();
+    let questions = campaigns.flat_map(|(n, campaign)| {
+        let questions = campaign.questions.iter().enumerate();
+        questions.filter_map(move |(m, question)| {
+            let key = format!("campaigns[{n}].questions[{m}].max_seconds");
+            question.max_seconds.map(|seconds| (key, seconds))
+        })
+    });
+    let (key, seconds) = limits
+        .into_iter()
+        .chain(questions)
+        .find(|(_, seconds)| u64::from(*seconds) > longest)?;
+    let why = format!(
+        "is {seconds}, and at this booth's [audio] bitrate {bitrate} a recording may have {longest} s, or it could not be read again after a power cut"
+    );
+    Some(KeyFault::new(key, why))
+}
+
 impl Gateway {
     /// What the clocks show where the booth stands. While the clock is not synchronised that is the last time that was kept, and
     /// what has gone by since; on a card that has never seen a synchronised one, the wall clock.
@@ -124,6 +147,10 @@ impl Gateway {
                 let why = "cannot be compared with the clock yet, which is not synchronised";
                 (refused("expires_at", why.to_owned()), Proof::Nothing)
             }
+            (Ok(wanted), Ok(proof)) => match too_long(&wanted, &self.config) {
+                Some(fault) => (Err((version, vec![fault])), proof),
+                None => (Ok(wanted), proof),
+            },
             (read, Ok(proof)) => (read, proof),
         };
         self.centre.campaigns.came(now, &clock, read, proof);
@@ -148,6 +175,8 @@ impl Gateway {
 
     /// The keeper reports something about it.
     pub(super) fn centre_event(&mut self, now: Mono, event: CentreEvent) {
+        let is_visited = self.booth.has_visitor();
+        self.centre.campaigns.visited(is_visited);
         match event {
             CentreEvent::Read {
                 found,
@@ -216,7 +245,9 @@ impl Gateway {
             let came = self.booth.configuration(&self.around(), payload);
             self.config_came(now, came);
         }
-        if self.centre.campaigns.turn(now) {
+        let is_visited = self.booth.has_visitor();
+        let campaigns = &mut self.centre.campaigns;
+        if campaigns.visited(is_visited) | campaigns.turn(now) {
             self.follow_campaigns(now);
         }
         if self.centre.offered_at != Some(self.clock(now)) {

@@ -142,14 +142,13 @@ impl Gateway {
         now: Mono,
         clips: Vec<(ClipId, Result<KeptClip, SpoolError>)>,
     ) {
-        let wall_ms = self.machine.wall().as_millisecond();
         let mut back = Vec::new();
         for (clip_id, result) in clips {
             let came = match result {
                 Ok(clip) => {
                     log::info!(clip_id = clip_id.as_str(); "out of quarantine");
-                    let age = u64::try_from(wall_ms.saturating_sub(clip.kept_at_ms)).unwrap_or(0);
-                    Back::Out(self.offer_of(now, &clip, Duration::from_millis(age)))
+                    let age = self.age_of(now, &clip);
+                    Back::Out(self.offer_of(now, &clip, age))
                 }
                 Err(SpoolError::UnknownClip { .. }) => Back::Gone,
                 Err(error) => {

@@ -207,6 +207,7 @@ impl SimulatedBooth {
         let settings = MqttSettings {
             login: self.login.clone(),
             filters: vec![format!("{down}#"), self.topics.name(&Topic::HubState)],
+            topics: self.topics.clone(),
         };
         let (speaker, started_at) = (Arc::clone(&self.speaker), self.started_at);
         let topic = self.topics.name(&Topic::State(self.id.clone()));

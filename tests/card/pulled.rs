@@ -419,6 +419,37 @@ fn what_is_not_whole_is_named_exported_as_it_lies_and_fails_the_verification() {
 }
 
 #[test]
+fn a_strange_name_on_the_card_ends_no_export_and_becomes_one_that_every_stick_takes() {
+    let pulled = Pulled::new();
+    let beside = clip_file(&pulled.spool(), &pulled.ids[0]);
+    let folder = beside.parent().expect("a folder");
+    let strange = [
+        "a:b?<>|*\\\"c.clip.",
+        "ends with a space ",
+        "æ\u{1}.clip",
+        &"l".repeat(250),
+    ];
+    for name in strange {
+        std::fs::write(folder.join(name), "no clip").expect("written");
+    }
+    let to = pulled.folder.path().join("stick");
+    let exported = export(&pulled.spool(), &to).expect("all of it is exported");
+    let left = exported.receipt.left;
+    for name in strange {
+        let path = |path: &str| path.ends_with(name);
+        let file = left.iter().find(|left| path(&left.path)).expect(name);
+        let file = file.file.as_deref().expect("the card gives it");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        assert!(file.chars().all(is_plain) && file.len() <= 210, "{file}");
+        assert!(!file.ends_with('.'), "{file}");
+        assert_eq!(
+            std::fs::read(to.join(LEFT).join(file)).expect("there"),
+            b"no clip"
+        );
+    }
+}
+
+#[test]
 fn a_card_without_a_whole_message_is_called_sent_only_if_nothing_on_it_may_be_one() {
     const SENT: &str = "the hub has confirmed every message";
     let told = |pulled: &Pulled| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use booth_contract::BrokerState;
 use booth_contract::BrokerUrl;
+use booth_contract::Topics;
 use booth_gateway::adapters::mqtt::{self, Kind, MqttEvent, MqttSettings, Outbound, Will};
 use booth_gateway::adapters::outbox::{self, Outbox};
 use booth_host::link::login::Login;
@@ -138,6 +139,7 @@ impl Booth {
                 check: "check the password file",
             },
             filters: vec!["booth/1/dn/rundhoej-1/#".into()],
+            topics: Topics::new("booth/1"),
         };
         let (outbox, outgoing) = outbox::pair();
         let (told, events) = mpsc::channel(MOST_REPORTS);
@@ -567,6 +569,56 @@ async fn a_broker_that_accepts_and_says_nothing_is_given_up_and_told() {
     assert_eq!(state, BrokerState::NotReached);
 }
 
+/// Answers pings alone, until the link gives the connection up; tells how long that was, in virtual seconds.
+async fn only_pings(booth: &mut Booth, peer: &mut Peer) -> u64 {
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let pings = async {
+        while let Some((kind, _)) = peer.hear().await {
+            if kind == 0xC0 {
+                peer.say(&[0xD0, 0]).await;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let (why, state, _) = tokio::select! {
+        end = booth.end() => end,
+        () = pings => unreachable!("it never ends"),
+    };
+    let seconds = seconds_since(begun);
+    tokio::time::resume();
+    assert!(why.contains("answers pings and nothing else"), "{why}");
+    assert_eq!(state, BrokerState::NotReached);
+    seconds
+}
+
+#[tokio::test]
+async fn a_broker_that_answers_pings_and_nothing_else_is_left_and_connected_to_again() {
+    let mut booth = Booth::start().await;
+    let mut peer = booth.connected().await;
+    // While nothing is owed, pings are enough.
+    tokio::time::pause();
+    for _ in 0..50 {
+        assert_eq!(peer.serve().await, Some(Heard::Ping));
+    }
+    tokio::time::resume();
+    booth.publish(1, "a", 1);
+    booth.publish(2, "a", 1);
+    // One answer begins the wait anew, and does not end it.
+    assert!(matches!(peer.serve().await, Some(Heard::Publish { .. })));
+    assert!(matches!(
+        booth.event().await,
+        MqttEvent::Answered { token: 1, .. }
+    ));
+    assert!((60..=300).contains(&only_pings(&mut booth, &mut peer).await));
+    // Nor does it help to take the login and grant nothing.
+    let mut peer = booth.peer().await;
+    assert_eq!(peer.serve().await, Some(Heard::Connect));
+    assert!(matches!(peer.hear().await, Some((0x82, _))));
+    assert!((60..=300).contains(&only_pings(&mut booth, &mut peer).await));
+    booth.connected().await;
+}
+
 #[tokio::test]
 async fn a_connection_lost_again_and_again_is_no_rival() {
     let mut booth = Booth::start().await;
@@ -711,7 +763,8 @@ async fn a_broker_that_closes_after_a_message_is_told_with_it_and_gets_smaller_p
 #[tokio::test]
 async fn a_broker_that_dies_again_and_again_after_a_birth_is_not_taken_for_one_of_small_packets() {
     let mut booth = Booth::start().await;
-    let birth = "booth/1/up/rundhoej-1/birth";
+    // A booth may have the name of a branch.
+    let birth = "booth/1/up/part/birth";
     for _ in 1..=4 {
         let mut peer = booth.connected().await;
         booth.publish(1, birth, 1_800);

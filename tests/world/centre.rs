@@ -5,7 +5,8 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use booth_contract::ConfigReport;
@@ -18,13 +19,13 @@ use booth_gateway::adapters::prompts::Prompts;
 use booth_gateway::adapters::recorder::RecorderCommand;
 use booth_gateway::config;
 use booth_gateway::run::{
-    About, CentreCard, Gateway, Happening, KeeperCommand, KeeperEvent, Machine,
+    About, CentreCard, Gateway, Happening, KeeperCommand, KeeperEvent, Machine, Speaker,
 };
 use booth_spool::real_disk::RealDisk;
 use booth_testkit::centre::hex_sha256;
 use booth_testkit::idle::{self, Told};
 use booth_testkit::prompts::tone;
-use booth_testkit::spool_rig::open;
+use booth_testkit::spool_rig::{open, record};
 use gateway_core::session::{HandsetEvent, Key, KeySource, PlayId};
 use serde_json::{Value, json};
 
@@ -112,7 +113,11 @@ impl Rig {
         let config = config::parse(&text, "booth.toml").expect("good");
         let mut card = CentreCard::new(Arc::new(RealDisk::new()), &config);
         let prompts = Arc::new(Prompts::load(&dir.path().join("prompts"), "da", &[]).0);
-        let (workers, told) = idle::workers(prompts, Arc::default());
+        let speaker = Speaker {
+            boot_id: "boot-1".into(),
+            ..Speaker::default()
+        };
+        let (workers, told) = idle::workers(prompts, Arc::new(Mutex::new(speaker)));
         let machine = Box::new(TestMachine(clocks.clone()));
         let mut gateway = Gateway::new(config, Path::new("none"), machine, workers);
         let read = card.read();
@@ -227,6 +232,14 @@ impl Rig {
         self.happen(Happening::Handset(HandsetReport::Event { at, event, done }));
     }
 
+    /// The age of the oldest message that is not confirmed, seconds.
+    fn oldest_unsent(&mut self) -> u64 {
+        let (answer, answered) = sync_channel(1);
+        self.happen(Happening::Handset(HandsetReport::State { answer }));
+        let state: Value = serde_json::from_str(&answered.recv().expect("a state")).expect("JSON");
+        state["oldest_unsent_s"].as_u64().expect("an age")
+    }
+
     /// What the earpiece was told to play last.
     fn played(&self) -> Option<PlayId> {
         let commands = self.told.earpiece.try_iter();
@@ -315,6 +328,69 @@ fn a_configuration_is_fetched_kept_reported_and_opens_a_booth_that_had_no_questi
     let rig = rig.again("");
     assert!(rig.gateway.is_ready());
     assert_eq!((rig.report().wanted, rig.report().applied), (None, Some(3)));
+}
+
+#[test]
+fn a_new_configuration_during_a_visit_takes_no_sound_away_from_it() {
+    let (sound, next) = (tone(400.0, 300), tone(500.0, 300));
+    let mut rig = Rig::new("");
+    rig.publish(&configuration(3, &sound));
+    rig.send(&sound);
+    rig.handset(HandsetEvent::Lifted);
+    rig.publish(&configuration(4, &next));
+    rig.send(&next);
+    assert_eq!(rig.report().applied, Some(4));
+    let media = rig.dir.path().join("spool/centre/media");
+    let lies_there = |sound: &[u8]| media.join(hex_sha256(sound)).is_file();
+    assert!(lies_there(&sound) && lies_there(&next));
+    rig.handset(HandsetEvent::HungUp);
+    rig.turn();
+    assert!(!lies_there(&sound) && lies_there(&next));
+}
+
+#[test]
+fn recordings_that_are_too_long_for_the_booths_bitrate_are_refused_with_their_key() {
+    let sound = tone(400.0, 300);
+    let mut rig = Rig::new("[audio]\nbitrate = 510000\n");
+    let mut wanted = configuration(3, &sound);
+    wanted["limits"] = json!({"max_seconds": 3600});
+    let mut asked = configuration(4, &sound);
+    asked["campaigns"][0]["questions"][0]["max_seconds"] = json!(800);
+    for (wanted, key) in [
+        (&wanted, "limits.max_seconds"),
+        (&asked, "campaigns[0].questions[0].max_seconds"),
+    ] {
+        rig.publish(wanted);
+        rig.send(&sound);
+        let report = rig.report();
+        let said = report.errors[0].to_string();
+        assert!(said.contains(key) && said.contains("789 s"), "{said}");
+        assert_eq!(report.applied, None);
+    }
+    rig.publish(&configuration(5, &sound));
+    rig.send(&sound);
+    assert_eq!(rig.report().applied, Some(5));
+}
+
+#[test]
+fn the_age_of_an_unsent_message_of_this_boot_follows_no_step_of_the_wall_clock() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (spool, _) = open(&dir.path().join("spool"));
+    record(&spool, 2);
+    drop(spool);
+    let clocks = Rc::new(Clocks::default());
+    clocks.mono_ms.set(3_600_000);
+    clocks.set("2020-01-01T00:00:00Z");
+    let mut rig = Rig::on(dir, clocks.clone(), "");
+    let before = rig.oldest_unsent();
+    clocks.set("2040-01-01T00:00:00Z");
+    let mut rig = rig.again("");
+    // Its words ended a little over a minute after the boot.
+    let ages = [before, rig.oldest_unsent()];
+    assert!(
+        ages.iter().all(|age| (3_500..=3_540).contains(age)),
+        "{ages:?}"
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use booth_contract::time::{Mono, Timestamp};
 pub use booth_contract::wanted::Wanted;
-use booth_contract::wanted::{Here, KeyFault, MOST_FAULTS, check};
+use booth_contract::wanted::{Here, KeyFault, MOST_FAULTS, MOST_PROMPTS, check};
 use booth_contract::{ConsentMode, MediaHash};
 
 use crate::retry::Retry;
@@ -30,6 +30,9 @@ pub use standing::Standing;
 /// Pauses between tries of what the card refused.
 const AGAIN: Duration = Duration::from_secs(10);
 const AGAIN_LAST: Duration = Duration::from_secs(600);
+/// Most prompts of configurations that were replaced during a visit that stay on the card for its sake. A handset that is left off
+/// its hook is a visit, too, and must not fill the card.
+const MOST_FOR_A_VISIT: usize = 2 * MOST_PROMPTS;
 
 /// What booth.toml says, where the centre says nothing or has no say.
 #[derive(Debug, Clone)]
@@ -105,7 +108,7 @@ pub enum Put {
 pub enum Command {
     /// Be subscribed to exactly these prompts.
     Fetch(BTreeSet<MediaHash>),
-    /// Make this durable on the card and drop all other prompts; then say [`Campaigns::put`].
+    /// Make this durable on the card and drop all prompts but those to keep; then say [`Campaigns::put`].
     Put {
         /// The configuration.
         configuration: Box<Configuration>,
@@ -157,6 +160,10 @@ pub struct Campaigns {
     unfit: BTreeMap<MediaHash, Unfit>,
     /// Whole prompts on the card.
     have: BTreeSet<MediaHash>,
+    /// Somebody is at the handset.
+    is_visited: bool,
+    /// Prompts of configurations that were replaced since: the visit goes on with what it has heard of.
+    of_the_visit: BTreeSet<MediaHash>,
     fetching: Fetching,
     /// The pause between tries of what the card refused, and when the next one is due.
     retry: Retry,
@@ -183,6 +190,8 @@ impl Campaigns {
             errors: Vec::new(),
             unfit: BTreeMap::new(),
             have: BTreeSet::new(),
+            is_visited: false,
+            of_the_visit: BTreeSet::new(),
             fetching: Fetching::default(),
             retry: Retry::new(AGAIN, AGAIN_LAST),
             retry_due: None,
@@ -331,7 +340,30 @@ impl Campaigns {
         let pending = self.pending.iter().map(|pending| &pending.configuration);
         let all = pending.chain(&self.applied).chain(&self.handed_over);
         all.flat_map(|configuration| configuration.wanted.media())
+            .chain(self.of_the_visit.iter().cloned())
             .collect()
+    }
+
+    /// Whether somebody is at the handset. What a visit may still play stays on the card until it is over. Returns whether anything
+    /// has to be done now.
+    pub fn visited(&mut self, is_visited: bool) -> bool {
+        self.is_visited = is_visited;
+        if is_visited || self.of_the_visit.is_empty() {
+            return false;
+        }
+        self.of_the_visit.clear();
+        self.commands.push(Command::Tidy(self.kept()));
+        true
+    }
+
+    /// This configuration was replaced.
+    fn replaced(&mut self, before: Option<Configuration>) {
+        let before = before.filter(|_| self.is_visited);
+        for hash in before.iter().flat_map(|before| before.wanted.media()) {
+            if self.of_the_visit.len() < MOST_FOR_A_VISIT {
+                self.of_the_visit.insert(hash);
+            }
+        }
     }
 
     /// The prompts that are needed and not on the card, of what is wanted before what is in force.
@@ -433,7 +465,8 @@ impl Campaigns {
         let configuration = pending.configuration.clone();
         self.handed_over = Some(configuration.clone());
         self.commands.push(Command::Put {
-            keep: configuration.wanted.media(),
+            // What was in force is dropped when this one is: until then the earpiece plays from it.
+            keep: self.kept(),
             configuration: Box::new(configuration),
         });
     }
@@ -453,7 +486,8 @@ impl Campaigns {
                 self.retry.worked();
                 self.retry_due = None;
                 let version = handed_over.wanted.version;
-                self.applied = Some(handed_over);
+                let before = self.applied.replace(handed_over);
+                self.replaced(before);
                 if is_current {
                     self.pending = None;
                     self.errors.clear();
@@ -477,6 +511,7 @@ impl Campaigns {
                         }
                     }
                 }
+                self.commands.push(Command::Tidy(self.kept()));
                 self.commands.push(Command::Applied(version));
             }
             Put::Lacks(have) => self.have = have,

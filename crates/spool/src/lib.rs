@@ -56,7 +56,7 @@ pub use card::{Card, CardError, CardFault};
 pub use clip_file::{NewClip, StartFacts};
 pub use error::{Refusal, SpoolError};
 pub use release::Released;
-pub use settle::Mended;
+pub use settle::{LONGEST_FILE, Mended};
 pub use taken_over::TakenOver;
 pub use withdrawals::{KeptWithdrawal, MOST_WITHDRAWALS};
 pub use writer::ClipWriter;

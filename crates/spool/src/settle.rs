@@ -22,7 +22,7 @@ use booth_contract::{ClipId, EndedBy, Publish};
 use gateway_core::quarantine::Note;
 
 /// Longest clip file that is read; the longest recording makes a far shorter one.
-pub(super) const LONGEST_FILE: u64 = 64 << 20;
+pub const LONGEST_FILE: u64 = 64 << 20;
 /// How often the card may refuse a file while it takes other writes, before the booth goes on without the file: it is set aside, or
 /// is moved to quarantine if it cannot be read.
 const TRIES: u32 = 5;

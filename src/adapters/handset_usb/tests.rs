@@ -247,12 +247,20 @@ fn whoever_walks_away_from_a_handset_without_a_hook_has_hung_up_after_a_while() 
         hang_up_after: Duration::ZERO,
         is_off_hook: true,
         touched_at: clock::mono(),
+        is_recording: false,
         keys: Keys::default(),
         begun: Vec::new(),
     };
     assert!(lines.hangs_up_at().is_some_and(|at| at <= clock::mono()));
     lines.hang_up_after = Duration::from_secs(300);
     assert!(lines.hangs_up_at().is_some_and(|at| at > clock::mono()));
+    // Whoever speaks presses no key; the wait begins anew when they have ended.
+    lines.touched_at = Mono(0);
+    lines.recording(true);
+    assert_eq!(lines.hangs_up_at(), None);
+    lines.recording(false);
+    assert!(lines.hangs_up_at() >= Some(Mono(0) + lines.hang_up_after));
+    assert!(lines.touched_at > Mono(0));
     lines.hook_is = HookIs::Down;
     assert_eq!(lines.hangs_up_at(), None);
 }

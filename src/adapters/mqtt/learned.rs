@@ -62,7 +62,7 @@ impl Learned {
             Some((topic, times)) if topic == largest.topic => times + 1,
             _ => 1,
         };
-        let may_be_its_size = largest.is_part() || largest.size >= SUSPECTED_FROM;
+        let may_be_its_size = largest.is_part || largest.size >= SUSPECTED_FROM;
         if trouble.is_too_large() {
             self.find_limit(largest.size, SMALLEST_PACKET);
         } else if times >= CLOSED_AFTER_IT && may_be_its_size {
@@ -110,13 +110,6 @@ impl Learned {
     }
 }
 
-impl Sent {
-    /// Whether it is a part of a clip (contract §3.3).
-    fn is_part(&self) -> bool {
-        self.topic.contains("/part/")
-    }
-}
-
 /// A message that the broker has not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -128,6 +121,8 @@ pub(super) struct Sent {
     pub(super) size: usize,
     /// Rises with each message of a connection.
     pub(super) number: u64,
+    /// It is a part of a clip (contract §3.3).
+    pub(super) is_part: bool,
 }
 
 /// The messages that the broker has not answered. It may answer several at once, so any of them can be the reason why it

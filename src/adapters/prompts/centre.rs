@@ -55,7 +55,8 @@ impl Centre {
             centre.others.insert(lang.to_owned(), prompts);
         }
         let (mut bytes, mut seen) = (0, BTreeSet::new());
-        for hash in in_order(wanted, own) {
+        // What a visit still plays of the configuration before lies beside it; a screen shows its text.
+        for hash in in_order(wanted, own).into_iter().chain(media.listed()) {
             if !seen.insert(hash.clone()) {
                 continue;
             }

@@ -893,3 +893,41 @@ fn jiff_minutes(first: &str) -> impl FnMut() -> LocalTime {
         ))
     }
 }
+
+#[test]
+fn what_a_visit_may_still_play_stays_on_the_card_until_it_is_over() {
+    let mut booth = Booth::new();
+    booth.publish(&config(1, &[1, 2]));
+    booth.send_all();
+    let first = booth.media.clone();
+    assert!(
+        !booth.campaigns.visited(true),
+        "nothing lies there for nothing"
+    );
+    let media = |version: usize| [1_000 + 2 * version, 1_001 + 2 * version];
+    let publish = |booth: &mut Booth, version: usize| {
+        booth.publish(&config(version as u64, &media(version)));
+        booth.send_all();
+    };
+    for version in [2, 3] {
+        publish(&mut booth, version);
+        assert_eq!(booth.in_force(), Some(version as u64));
+        assert!(first.is_subset(&booth.media), "configuration {version}");
+    }
+    // Whoever never hangs up fills no card.
+    for version in 4..200 {
+        publish(&mut booth, version);
+    }
+    assert_eq!(booth.in_force(), Some(199));
+    assert!(first.is_subset(&booth.media));
+    let wanted = booth.kept.clone().expect("in force").wanted.media();
+    assert!(booth.media.len() <= MOST_FOR_A_VISIT + wanted.len());
+    assert!(booth.campaigns.visited(false));
+    booth.follow();
+    assert_eq!(booth.media, wanted);
+    assert!(!booth.campaigns.visited(false));
+    // Between two visits nothing waits.
+    booth.publish(&config(200, &[1, 2]));
+    booth.send_all();
+    assert_eq!(booth.media, first);
+}

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rumqttc::{ConnectionError, StateError};
 
@@ -61,6 +62,8 @@ pub enum What {
     Parted(Parting),
     /// The broker is no longer heard.
     Dead,
+    /// The broker answers pings, and for so long nothing else that it owes.
+    OnlyPings(Duration),
     /// The broker refuses a subscription.
     NotSubscribed {
         /// The filter.
@@ -288,6 +291,10 @@ impl Trouble {
                 referred(parting.reference.as_deref())
             ),
             What::Dead => format!("the broker {broker} no longer answers"),
+            What::OnlyPings(patience) => format!(
+                "the broker {broker} answers pings and nothing else: for {} s it has acknowledged nothing that it was sent",
+                patience.as_secs()
+            ),
             What::NotSubscribed { filter, answer } => format!(
                 "the broker {broker} refuses the subscription to {filter} of {client_id:?} ({}){}",
                 in_words(refusing_code(answer)),
@@ -345,6 +352,7 @@ impl Trouble {
                     .into()
             }
             What::Ended | What::EndedAfter { .. } | What::Odd(_) => log(),
+            What::OnlyPings(_) => format!("{}, and restart it if it hangs; it is connected to again", log()),
             What::Broken(_) => format!("{}, and look after the network", log()),
             What::Refused(connack) if connack.is_older_protocol() => remedy(0x84).into(),
             What::Refused(connack) if connack.is_login_refused() => format!(

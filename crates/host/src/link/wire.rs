@@ -35,6 +35,8 @@ const HELD_PING: Duration = Duration::from_secs(5);
 const PINGRESP: [u8; 2] = [0xD0, 0];
 /// Most answers that wait for their reader; the library passes each on before it reads much further.
 const MOST_TOLD: usize = 1024;
+/// What is written in pieces larger than this is more than pings and acknowledgements, bytes.
+const SMALL_TALK: usize = 64;
 
 /// The record of one connection; clones share it.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ struct Book {
     parting: Option<Parting>,
     broken: Option<What>,
     heard_at: Instant,
+    /// When the network last took something other than small talk.
+    fed_at: Instant,
     /// Reading from the broker is paused.
     is_held: bool,
     /// Wakes the reader when reading goes on.
@@ -72,6 +76,7 @@ impl Default for Line {
             parting: None,
             broken: None,
             heard_at: Instant::now(),
+            fed_at: Instant::now(),
             is_held: false,
             reader: None,
         })))
@@ -146,6 +151,11 @@ impl Line {
     /// When the last byte came.
     pub fn heard_at(&self) -> Instant {
         self.book().heard_at
+    }
+
+    /// When the network last took a piece of a message that is being sent, however slowly.
+    pub fn fed_at(&self) -> Instant {
+        self.book().fed_at
     }
 
     /// When a broker counts as dead unless it is heard before. It is pinged once in a keep-alive, and so must be heard at least
@@ -335,6 +345,9 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes));
+        if matches!(written, Ok(count) if count > SMALL_TALK) {
+            this.line.book().fed_at = Instant::now();
+        }
         if written.is_err() {
             this.hear_last_words(context);
         }
