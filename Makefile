@@ -158,9 +158,9 @@ image-verify: ## two builds that share nothing but the downloads: the same bit f
 	$(needs)
 	image/verify.sh target/image $(if $(KNOWN),known)
 
-image-update: ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>; FROM=old.update makes one for mobile links, too: only what differs
+image-update: ## signs and packs an update of the image of `make image`: KEY=<minisign secret key>; FROM=old.update makes one for mobile links, too: only what differs; VARIANT=screen for that image
 	$(needs)
-	image/update.sh target/image/work "$(KEY)" $(FROM)
+	image/update.sh target/image/work$(if $(VARIANT),-$(VARIANT)) "$(KEY)" $(FROM)
 
 image-test: ## boots the image of `make image` unmodified in a virtual machine: set-up, visits, power cuts replayed, updates (CRASH_STATES=1000 for more cuts)
 	$(needs)

@@ -12,6 +12,7 @@ use booth_contract::{BoothId, Withdrawal};
 use booth_gateway::pulled::{self, ExportError, PulledError, Spools};
 use booth_spool::NewClip;
 use booth_testkit::blockdev::Mounted;
+use booth_testkit::hub::{Broker, Home, booth_hub};
 use booth_testkit::mounting;
 use booth_testkit::spool_rig::{clip_file, long_speech, new_clip, open, receipt, record};
 use sha2::{Digest, Sha256};
@@ -677,4 +678,26 @@ fn a_stick_that_is_full_write_protected_or_pulled_out_ends_with_a_sentence_and_w
     let error = error.expect_err("it is gone");
     assert!(matches!(error, ExportError::Gone { .. }), "{error}");
     failed(&stick, &error, "was the stick pulled out?");
+}
+
+#[test]
+fn the_hub_takes_in_a_cards_image_itself_and_nothing_of_it_stays_beside_its_store() {
+    let pulled = Pulled::new();
+    let card = pulled.card(true);
+    let before = hash(&card);
+    let broker = Broker::open();
+    let home = Home::new(broker.port, "[[booth]]\nid = \"rundhoej-1\"\n");
+    let config = home.config();
+    let import = ["import", text(&card), "--booth", "rundhoej-1", "--config"];
+    let ran = booth_hub(&[&import[..], &[text(&config)]].concat());
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}{complained}");
+    assert!(said.contains("rundhoej-1: 3 taken"), "{said}");
+    for id in &pulled.ids {
+        assert!(home.clip_file(id).exists());
+    }
+    assert_eq!(hash(&card), before, "the card is as it was");
+    let left = std::fs::read_dir(home.path().join("store-private/importing")).expect("a folder");
+    assert_eq!(left.count(), 0);
 }

@@ -232,10 +232,12 @@ fn a_folder_that_is_no_export_is_refused_with_the_way_to_one() {
     std::fs::remove_file(&receipt).expect("removed");
     for (place, remedy) in [
         (folder, "Export again from the card"),
-        (home.path().join("card"), "booth-gateway spool export"),
-        (home.path().join("card/card.json"), "is no folder"),
+        (home.path().join("card/card.json"), "was not exported"),
     ] {
         let (all, said) = import_of(&home, &place, &[]);
         assert!(!all && said.contains(remedy), "{said}");
     }
+    // A spool's folder is exported first.
+    let (all, said) = import_of(&home, &home.path().join("card"), &[]);
+    assert!(all && said.contains("4 taken"), "{said}");
 }

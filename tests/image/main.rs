@@ -258,6 +258,11 @@ fn a_card_sets_itself_up_keeps_words_through_power_cuts_and_mends_at_every_write
             "nft list chain inet booth input | grep -c 'policy drop'",
         ),
         (
+            "a firewall that lets a switch ask for IPv6's listeners",
+            "1",
+            "nft list chain inet booth input | grep 'mld-listener-query' | grep -c accept",
+        ),
+        (
             "logins",
             "0",
             "cat /proc/[0-9]*/comm | grep -c 'getty\\|sshd\\|login$' || true",

@@ -374,6 +374,15 @@ pub struct Checked {
 /// Takes the sentences that tell how far something is.
 pub type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
+/// Why the city has a message deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Its time is over: what citizens take back goes first.
+    Retention,
+    /// Somebody asked for it without a receipt.
+    Case,
+}
+
 /// What became of a receipt that was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawal {
@@ -410,8 +419,8 @@ pub trait Centre: Send + Sync + 'static {
     fn submit(&self, submission: Submission) -> Result<Taken, CentreError>;
     /// Takes back the message of a receipt.
     fn withdraw(&self, from: IpAddr, receipt: &str) -> Result<Withdrawal, CentreError>;
-    /// Deletes a message as if its citizen had withdrawn it.
-    fn delete(&self, id: &ClipId) -> Result<(), CentreError>;
+    /// Deletes a message as if its citizen had withdrawn it, in the turn of this reason.
+    fn delete(&self, id: &ClipId, why: Deletion) -> Result<(), CentreError>;
     /// The campaigns that were published to the booths and not taken back, with those that are over.
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError>;
     /// The questions that are stopped at this moment, of whatever campaign: no booth asks them, and citizens see neither them nor what was

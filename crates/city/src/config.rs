@@ -152,6 +152,11 @@ impl Default for HomeConfig {
 }
 
 impl CityConfig {
+    /// The city's time zone; the machine's where the name is none, which [`CityConfig::check`] refuses.
+    pub fn zone(&self) -> jiff::tz::TimeZone {
+        jiff::tz::TimeZone::get(&self.time_zone).unwrap_or_else(|_| jiff::tz::TimeZone::system())
+    }
+
     /// Refuses values that cannot work.
     pub fn check(&self, faults: &mut Faults) {
         self.login.check(faults);

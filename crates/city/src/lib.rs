@@ -191,7 +191,9 @@ impl City {
     /// # Errors
     /// A database or a hub that does not answer; the next look goes on from there.
     pub fn follow(&self, with_late: bool) -> Result<(), CityError> {
-        follow::follow(self, with_late)
+        let followed = follow::follow(self, with_late);
+        self.looks
+            .worked("follow", booth_host::clock::wall(), followed)
     }
 
     /// Lets go of what is gone and of nothing else: before anybody is shown anything, what citizens took back is not shown any more, also where

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use crate::City;
 use crate::centre::{
-    Arrived, BoothNow, Campaign, Centre, CentreError, Checked, Gone, Kind, Placed, Source, Stopped,
-    Submission, Taken, Tell, Withdrawal,
+    Arrived, BoothNow, Campaign, Centre, CentreError, Checked, Deletion, Gone, Kind, Placed,
+    Source, Stopped, Submission, Taken, Tell, Withdrawal,
 };
 use crate::config::CityConfig;
 use crate::people::accounts::{self, NewAccount};
@@ -303,7 +303,7 @@ impl Centre for FakeCentre {
         Ok(Withdrawal::Noted)
     }
 
-    fn delete(&self, id: &ClipId) -> Result<(), CentreError> {
+    fn delete(&self, id: &ClipId, _why: Deletion) -> Result<(), CentreError> {
         let mut have = self.have();
         if let Some(refused) = &have.refuses {
             return Err(refused.clone());

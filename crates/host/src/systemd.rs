@@ -51,6 +51,12 @@ pub fn status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
 
+/// Reports that a start goes on, and has this much time from now on to the next word of it: what is looked through may be much.
+pub fn still_starting(within: Duration) {
+    let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+    notify(&[NotifyState::ExtendTimeoutUsec(within)]);
+}
+
 /// Reports that a clean stop has begun.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

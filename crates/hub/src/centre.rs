@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booth_city::centre::{
-    Arrived, Body, BoothNow, Campaign, Checked, Gone, Kind, Placed, Source, Stopped, Submission,
-    Taken, Tell, Withdrawal,
+    Arrived, Body, BoothNow, Campaign, Checked, Deletion, Gone, Kind, Placed, Source, Stopped,
+    Submission, Taken, Tell, Withdrawal,
 };
 pub use booth_city::centre::{Centre, CentreError};
 use booth_city::sentence;
@@ -242,9 +242,11 @@ fn failed(error: impl std::fmt::Display) -> CentreError {
 /// What the city sees: no tests, nothing that an operator has to look at first, and no vote without the code that it needs.
 const COUNTED: &str = "held = 0 AND test = 0 AND coalesce(code, 'counted') = 'counted'";
 
-/// What a manifest says of its sound, as far as it makes sense.
+/// What a manifest says of its sound and its time, as far as it makes sense.
 #[derive(Default, Deserialize)]
-struct Sound {
+struct Said {
+    #[serde(default, deserialize_with = "reading::lenient")]
+    started_at: Option<String>,
     #[serde(default, deserialize_with = "reading::lenient")]
     speech_ratio: Option<f64>,
     #[serde(default, deserialize_with = "reading::lenient")]
@@ -265,7 +267,10 @@ fn arrived_from(row: &Row<'_>) -> booth_database::Result<(i64, Option<Arrived>)>
     let source = own.map_or(Source::Booth, |(source, _)| *source);
     let is_clock_right: bool = row.get(16)?;
     // SQLite reads JSON otherwise than the store that believed it, and one odd manifest would hold up all that come after it.
-    let sound: Sound = reading::object(&row.get::<_, Vec<u8>>(12)?).unwrap_or_default();
+    let said: Said = reading::object(&row.get::<_, Vec<u8>>(12)?).unwrap_or_default();
+    // The manifest stays as it came: another time than its own is one that was corrected.
+    let by_its_clock = moment(said.started_at);
+    let is_right = |at: &Timestamp| is_clock_right || by_its_clock != Some(*at);
     let arrived = Arrived {
         id: ClipId::from(row.get::<_, String>(1)?),
         kind,
@@ -275,11 +280,11 @@ fn arrived_from(row: &Row<'_>) -> booth_database::Result<(i64, Option<Arrived>)>
         question_id: row.get(6)?,
         choice: row.get(7)?,
         lang: row.get(8)?,
-        spoken_at: moment(row.get(9)?).filter(|_| is_clock_right),
+        spoken_at: moment(row.get(9)?).filter(is_right),
         received_at,
         duration_ms: row.get(11)?,
-        speech_ratio: sound.speech_ratio,
-        rms_dbfs: sound.rms_dbfs,
+        speech_ratio: said.speech_ratio,
+        rms_dbfs: said.rms_dbfs,
         recovered: row.get(13)?,
         may_publish: match row.get::<_, Option<String>>(14)?.as_deref() {
             Some("text") => Publish::Text,
@@ -446,8 +451,8 @@ impl Centre for HubCentre {
         }
     }
 
-    fn delete(&self, id: &ClipId) -> Result<(), CentreError> {
-        store::ask_to_withdraw(&self.dir, booth_host::clock::wall(), id).map_err(failed)
+    fn delete(&self, id: &ClipId, why: Deletion) -> Result<(), CentreError> {
+        store::ask_to_delete(&self.dir, clock::wall(), id, why).map_err(failed)
     }
 
     fn campaigns(&self) -> Result<Vec<Campaign>, CentreError> {
@@ -484,6 +489,8 @@ impl Centre for HubCentre {
             .as_ref()
             .and_then(|meters| meters.bodies_fault());
         seen.extend(sightings::of_the_bodies(fault));
+        let failing = self.meters.as_ref().map(|meters| meters.failing());
+        seen.extend(sightings::of_the_work(failing.unwrap_or_default()));
         let living = self
             .meters
             .as_ref()

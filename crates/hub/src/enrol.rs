@@ -371,6 +371,7 @@ fn booth_toml(
         lines.push(format!("name = {}", text(&wanted.name)));
     }
     lines.extend([
+        format!("timezone = {}", text(&config.city.time_zone)),
         "".into(),
         "[mqtt]".into(),
         format!("url = {}", text(url)),
@@ -548,9 +549,11 @@ mod tests {
         fs::write(&ca, "a certificate").expect("written");
         config.enrol.ca_file = Some(ca);
         config.enrol.control_keys = vec!["RWQ".into()];
+        config.city.time_zone = "Europe/Dublin".into();
         enrol(&config, &wanted).expect("enrolled");
         let toml: toml::Table = read(&wanted, "booth.toml").parse().expect("TOML");
         assert_eq!(toml["booth"]["name"].as_str(), Some("Torvet \"2\""));
+        assert_eq!(toml["booth"]["timezone"].as_str(), Some("Europe/Dublin"));
         assert_eq!(toml["mqtt"]["url"].as_str(), Some("mqtts://broker.example"));
         assert_eq!(toml["mqtt"]["ca_file"].as_str(), Some("ca.pem"));
         assert_eq!(

@@ -5,6 +5,8 @@
 //! takes nothing twice, and nothing that its citizen took back meanwhile; a failure leaves what was taken so far taken.
 #![allow(clippy::disallowed_methods)] // reads the export
 
+pub mod card;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,16 +36,42 @@ pub enum ImportError {
         "{} has no {RECEIPT_FILE}: it is no export, or one that was cut off. Export again from the card: booth-gateway spool export CARD FOLDER", .0.display()
     )]
     NoReceipt(PathBuf),
-    /// It is a card's content.
+    /// A card was named, and what reads cards is not here.
     #[error(
-        "{} is a booth's spool and no export of one: run booth-gateway spool export {} FOLDER, then booth-hub import FOLDER", .0.display(), .0.display()
+        "booth-gateway, which reads cards, is not here: install its package (docs/installing.md) or put the program beside booth-hub; or run \
+         booth-gateway spool export CARD FOLDER where it is, and booth-hub import FOLDER here"
     )]
-    Spool(PathBuf),
-    /// A device was named.
+    NoProgram,
+    /// It cannot be run.
+    #[error("booth-gateway cannot be run: {0}")]
+    Program(io::Error),
+    /// It made no export, and has said why.
+    #[error("{} was not exported: booth-gateway has said why. Nothing was taken", .0.display())]
+    NotExported(PathBuf),
+    /// The short-lived folder.
+    #[error("{} cannot be made or emptied: {source}; run the command as the user of the hub, or make room", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The disk.
     #[error(
-        "{} is no folder: run booth-gateway spool export {} FOLDER on it, then booth-hub import FOLDER", .0.display(), .0.display()
+        "the messages need {wanted_mb} MB at {} while they are taken in, and {left_mb} MB are free above the reserve ([store] reserve_bytes): make \
+         room. Nothing was taken", path.display()
     )]
-    NoFolder(PathBuf),
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// In the export and in the store.
+        wanted_mb: u64,
+        /// Above the reserve.
+        left_mb: u64,
+    },
+    /// It was told to end.
+    #[error("it was told to end. What was taken so far is kept; run the same command again")]
+    CutOff,
     /// The receipt is torn.
     #[error(
         "{RECEIPT_FILE} in {} is damaged ({why}): export again from the card", path.display()
@@ -184,19 +212,11 @@ impl Imported {
 /// # Errors
 /// A folder that is none, a receipt that is none, and one of another version.
 pub fn open(folder: &Path) -> Result<ExportReceipt, ImportError> {
-    if folder.exists() && !folder.is_dir() {
-        return Err(ImportError::NoFolder(folder.to_owned()));
-    }
     let path = folder.join(RECEIPT_FILE);
     let text = match plain_file::read_at_most(&path, MOST_RECEIPT) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let is_spool =
-                folder.join("card.json").exists() || folder.join("spool/card.json").exists();
-            return Err(match is_spool {
-                true => ImportError::Spool(folder.to_owned()),
-                false => ImportError::NoReceipt(folder.to_owned()),
-            });
+            return Err(ImportError::NoReceipt(folder.to_owned()));
         }
         Err(source) => return Err(ImportError::Unreadable { path, source }),
     };
@@ -210,16 +230,16 @@ pub fn open(folder: &Path) -> Result<ExportReceipt, ImportError> {
 }
 
 /// Takes in everything of the export that is whole; `booth` is whose withdrawals they are where the export does not say. `tell` hears how many clips of how
-/// many are done.
+/// many are done, and says whether to go on.
 ///
 /// # Errors
-/// A store that cannot keep anything now.
+/// A store that cannot keep anything now, and [`ImportError::CutOff`].
 pub fn import(
     keeper: &mut Keeper<'_>,
     folder: &Path,
     receipt: &ExportReceipt,
     booth: Option<&BoothId>,
-    mut tell: impl FnMut(usize, usize),
+    mut tell: impl FnMut(usize, usize) -> bool,
 ) -> Result<Imported, ImportError> {
     let mut imported = Imported::default();
     for (done, clip) in receipt.clips.iter().enumerate() {
@@ -233,7 +253,9 @@ pub fn import(
             clip_no: Some(clip.clip_no),
             fate,
         });
-        tell(done + 1, receipt.clips.len());
+        if !tell(done + 1, receipt.clips.len()) {
+            return Err(ImportError::CutOff);
+        }
     }
     for withdrawal in &receipt.withdrawals {
         let booth_id = withdrawal.booth_id.as_ref().or(booth);

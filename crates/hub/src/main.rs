@@ -132,7 +132,8 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Rebuild { json, config } => {
             let config = HubConfig::load(&config)?;
-            let rebuilt = store::rebuild(&config.store.dir, Progress::new("read"))?;
+            let (dir, zone) = (&config.store.dir, config.city.zone());
+            let rebuilt = store::rebuild_in(dir, &zone, Progress::new("read"))?;
             tell_rebuilt(&rebuilt, json);
             Ok(())
         }
@@ -189,7 +190,10 @@ fn run(command: Command) -> Result<(), Failure> {
             booth,
             json,
             config,
-        } => import::run(&HubConfig::load(&config)?, &folder, booth.as_deref(), json),
+        } => {
+            let config = HubConfig::load(&config)?;
+            runtime.block_on(import::run(config, folder, booth, json))
+        }
         Command::ImportRecordings {
             folder,
             campaign,

@@ -22,6 +22,7 @@ use super::course;
 use super::door::Door;
 use super::fence::{Fence, Hears};
 use super::http::{self, Names, Pages, UpdateFiles};
+use super::imports;
 use super::intake::Intake;
 use super::keys::{Keyring, KeysError};
 use super::login;
@@ -90,6 +91,9 @@ pub async fn serve_witnessed(
         _ => (Share::Centre, Hears::Reports),
     };
     let (store, withdrawing) = open_store(&config, &keys, share)?;
+    if let Err(error) = imports::card::tidy(&config.store.dir) {
+        log::warn!("what a killed import has left beside the store cannot be deleted: {error}");
+    }
     let expected = config.booths.iter().map(|booth| booth.id.to_string());
     let known: Vec<String> = expected.chain(store.senders()?).collect();
     let (listener, address) = listen(&config).await?;
@@ -396,6 +400,7 @@ pub(crate) fn open_for(
 ) -> Result<Store, ServeError> {
     Ok(Store::open_as(&store_rules(config), share)?
         .keeping_free(config.store.reserve_bytes)
+        .counting_days_in(config.city.zone())
         .sealing_to(seals_to(config, keys))
         .avoiding(config.codes.digits()))
 }

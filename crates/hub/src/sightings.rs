@@ -155,6 +155,15 @@ pub(crate) fn of_the_bodies(fault: Option<String>) -> Option<Sighting> {
     })
 }
 
+/// What of the store's own work fails, as the store's thread has found it.
+pub(crate) fn of_the_work(failing: Vec<(&'static str, String)>) -> Vec<Sighting> {
+    let seen = failing.into_iter().map(|(kind, text)| Sighting {
+        text,
+        ..of_the_hub(kind, Severity::NeedsVisit)
+    });
+    seen.collect()
+}
+
 /// How many of the workers live, where fewer do than are wanted.
 pub(crate) fn of_the_workers(living: Option<u64>, wanted: u16) -> Option<Sighting> {
     let living = living.filter(|living| *living < u64::from(wanted))?;

@@ -205,7 +205,9 @@ fn run(
         let now = clock::mono();
         if now.0 >= work_off_at {
             work_off_at = now.0 + WORK_OFF_EVERY_MS;
-            if let Err(error) = store.work_off(clock::wall(), now) {
+            let worked_off = store.work_off(clock::wall(), now);
+            meters.works("withdrawals", fault_of(&worked_off));
+            if let Err(error) = worked_off {
                 store.roll_back();
                 log::error!(fault = "withdrawals"; "withdrawals could not be worked off; they wait: {error}");
                 if error.is_fatal() {
@@ -213,7 +215,9 @@ fn run(
                     return;
                 }
             }
-            match store.follow_workers() {
+            let followed = store.follow_workers();
+            meters.works("workers_unseen", fault_of(&followed));
+            match followed {
                 Ok(living) => meters.workers(living),
                 Err(error) => {
                     log::warn!(fault = "workers"; "what workers do cannot be followed for now: {error}");
@@ -231,6 +235,10 @@ fn run(
             }
         }
     }
+}
+
+fn fault_of<T>(worked: &Result<T, StoreError>) -> Option<String> {
+    worked.as_ref().err().map(StoreError::to_string)
 }
 
 /// Nothing of an answer stays whose batch failed, and whoever waits is told.

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use booth_contract::Severity;
 use booth_contract::time::{Mono, rfc3339};
 use booth_database::{Connection, OptionalExtension, Transaction, params};
 use booth_host::clock;
@@ -29,6 +30,7 @@ pub(crate) use pages::routes;
 use crate::City;
 use crate::people::Person;
 use crate::store::{Act, CityError};
+use crate::watch::Sighting;
 
 /// How often it is looked for what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -308,6 +310,26 @@ fn due(db: &Connection, now: Timestamp, way: Way) -> booth_database::Result<Vec<
             },
         };
         Ok((telling, row.get(8)?))
+    })?;
+    rows.collect()
+}
+
+/// Alarms that nobody has answered and that cannot be told to somebody, for whoever is on duty.
+pub(crate) fn sightings(db: &Connection) -> booth_database::Result<Vec<Sighting>> {
+    let mut statement = db.prepare_cached(
+        "SELECT count(*), min(a.at), max(n.fault) FROM alarm_notice n JOIN alarm a ON a.id = n.alarm
+         WHERE a.answered_at IS NULL AND n.sent_at IS NULL AND n.fault IS NOT NULL HAVING count(*) > 0",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let since: String = row.get(1)?;
+        Ok(Sighting {
+            subject: String::new(),
+            kind: "alarms".into(),
+            severity: Severity::NeedsVisit,
+            text: row.get(2)?,
+            since: since.parse().ok(),
+            number: row.get(0)?,
+        })
     })?;
     rows.collect()
 }

@@ -19,8 +19,9 @@ use booth_contract::ClipId;
 use booth_contract::time::rfc3339;
 use booth_host::clock;
 
-use super::leaving::{self, Why};
+use super::leaving;
 use crate::City;
+use crate::centre::Deletion;
 use crate::people::Person;
 use crate::sentence;
 use crate::store::{Act, CityError};
@@ -394,8 +395,9 @@ pub(super) fn delete(city: &City, who: &Person, case: i64, id: &str) -> Result<(
     within(city, case, id)?;
     let act = Act::new(who.actor(), "deleted for a case", id).with(json!({ "case": case }));
     let at = rfc3339(clock::wall());
-    city.store
-        .change(act, |tx| Ok(leaving::note(tx, id, Why::Case, "case", &at)?))?;
+    city.store.change(act, |tx| {
+        Ok(leaving::note(tx, id, Deletion::Case, "case", &at)?)
+    })?;
     // A hub that does not answer is asked again every minute.
     if let Err(error) = leaving::go_on(city) {
         log::warn!(about = "rights"; "a message that is to be deleted waits for the hub: {error}");

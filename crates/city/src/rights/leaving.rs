@@ -9,27 +9,17 @@ use booth_database::{Transaction, params};
 use booth_contract::ClipId;
 
 use crate::City;
+use crate::centre::Deletion;
 use crate::follow;
 use crate::store::CityError;
 
 /// Messages that are ended in one go, so that nobody waits long for the database.
 const AT_ONCE: usize = 200;
 
-/// Why a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// Its time is over.
-    Retention,
-    /// Somebody asked for it without a receipt.
-    Case,
-}
-
-impl Why {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Retention => "retention",
-            Self::Case => "case",
-        }
+fn word(why: Deletion) -> &'static str {
+    match why {
+        Deletion::Retention => "retention",
+        Deletion::Case => "case",
     }
 }
 
@@ -37,31 +27,39 @@ impl Why {
 pub(super) fn note(
     tx: &Transaction<'_>,
     id: &str,
-    why: Why,
+    why: Deletion,
     class: &str,
     at: &str,
 ) -> booth_database::Result<()> {
     tx.prepare_cached(
         "INSERT OR IGNORE INTO leaving (message_id, why, class, at) VALUES (?1, ?2, ?3, ?4)",
     )?
-    .execute(params![id, why.word(), class, at])?;
+    .execute(params![id, word(why), class, at])?;
     Ok(())
 }
 
-/// Ends what was begun; whether there may be more.
+/// Ends what was begun, what somebody asked for first; whether there may be more.
 pub(super) fn go_on(city: &City) -> Result<bool, CityError> {
-    let begun: Vec<String> = city.store.read(|db| {
-        db.prepare_cached("SELECT message_id FROM leaving ORDER BY at, message_id LIMIT ?1")?
-            .query_map([AT_ONCE], |row| row.get(0))?
-            .collect()
+    let begun: Vec<(String, Deletion)> = city.store.read(|db| {
+        db.prepare_cached(
+            "SELECT message_id, why = 'retention' FROM leaving ORDER BY why = 'retention', at, message_id LIMIT ?1",
+        )?
+        .query_map([AT_ONCE], |row| {
+            let why = match row.get(1)? {
+                true => Deletion::Retention,
+                false => Deletion::Case,
+            };
+            Ok((row.get(0)?, why))
+        })?
+        .collect()
     })?;
-    for id in &begun {
-        city.centre.delete(&ClipId::from(id.clone()))?;
+    for (id, why) in &begun {
+        city.centre.delete(&ClipId::from(id.clone()), *why)?;
     }
     if !begun.is_empty() {
         city.store.change_forgetting(|tx| {
             let mut words_went = false;
-            for id in &begun {
+            for (id, _) in &begun {
                 words_went |= follow::forget(tx, id)?;
             }
             Ok(words_went)

@@ -29,6 +29,8 @@ impl City {
     /// A database or a hub that does not answer. Nothing is half deleted; the next look goes on from there.
     pub fn keep_retention(&self) -> Result<(), crate::CityError> {
         use booth_host::clock;
-        retention::look(self, clock::wall(), clock::mono())
+        let now = clock::wall();
+        let looked = retention::look(self, now, clock::mono());
+        self.looks.worked("retention", now, looked)
     }
 }

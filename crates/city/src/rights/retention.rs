@@ -19,8 +19,9 @@ use serde_json::json;
 
 use booth_contract::time::{Mono, rfc3339};
 
-use super::leaving::{self, Why};
+use super::leaving;
 use crate::City;
+use crate::centre::Deletion;
 use crate::config::RetentionConfig;
 use crate::store::{Act, Actor, CityError};
 
@@ -319,7 +320,7 @@ fn carry_out(
             tx.prepare_cached("DELETE FROM retention_warning WHERE message_id = ?1")?
                 .execute([id])?;
         }
-        Step::Delete => leaving::note(tx, id, Why::Retention, class, at)?,
+        Step::Delete => leaving::note(tx, id, Deletion::Retention, class, at)?,
     }
     Ok(())
 }

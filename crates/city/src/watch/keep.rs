@@ -31,6 +31,8 @@ fn raised_after(kind: &str) -> SignedDuration {
     SignedDuration::from_secs(match kind {
         "broker" | "fleet_silent" | "bodies" | "workers" => 60,
         "silent" | "clock_off" | "hub_clock" => 120,
+        // What fails is tried again: most of it goes well the next time.
+        "workers_unseen" | "withdrawals" | "follow" | "retention" | "alarms" => 300,
         // Clips are on their way for a while.
         "gaps" => 1_800,
         _ => 0,

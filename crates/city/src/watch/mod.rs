@@ -31,6 +31,7 @@ pub(crate) use pages::routes;
 pub(crate) use tell::work;
 
 use crate::City;
+use crate::alarm;
 use crate::places;
 use crate::store::CityError;
 
@@ -57,7 +58,7 @@ pub struct Sighting {
 }
 
 /// What the centre sees by itself. Each has its sentence and its remedy in the files of languages: `watch-is-…`, `watch-do-…`.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 20] = [
     "silent",
     "fleet_silent",
     "too_quiet",
@@ -73,6 +74,11 @@ pub const KINDS: [&str; 15] = [
     "backup",
     "bodies",
     "workers",
+    "workers_unseen",
+    "withdrawals",
+    "follow",
+    "retention",
+    "alarms",
 ];
 
 /// What is remembered of the looks.
@@ -80,6 +86,8 @@ pub const KINDS: [&str; 15] = [
 pub(crate) struct Looks {
     /// Of each booth that is ready, whether it is too quiet, and when that was looked at.
     quiet: Mutex<BTreeMap<String, (Timestamp, Option<Sighting>)>>,
+    /// The parts of the city's own work that failed when they were tried last, since when they fail, and why.
+    failing: Mutex<BTreeMap<&'static str, (Timestamp, String)>>,
     /// When a look went well last, in ms since the machine's start; 0 if none did.
     well_at: AtomicU64,
 }
@@ -88,6 +96,37 @@ impl Looks {
     /// When a look went well last.
     fn well_at(&self) -> Mono {
         Mono(self.well_at.load(Ordering::Relaxed))
+    }
+
+    /// Remembers whether a part of the city's own work went well just now; the next look sees what does not. The kind is one of [`KINDS`].
+    pub(crate) fn worked(
+        &self,
+        kind: &'static str,
+        now: Timestamp,
+        worked: Result<(), CityError>,
+    ) -> Result<(), CityError> {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &worked {
+            Ok(()) => drop(failing.remove(kind)),
+            Err(error) => {
+                let one = failing.entry(kind).or_insert((now, String::new()));
+                one.1 = error.to_string();
+            }
+        }
+        worked
+    }
+
+    fn failing(&self) -> Vec<Sighting> {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = failing.iter().map(|(kind, (since, why))| Sighting {
+            subject: String::new(),
+            kind: (*kind).to_owned(),
+            severity: Severity::NeedsVisit,
+            text: why.clone(),
+            since: Some(*since),
+            number: 0,
+        });
+        seen.collect()
     }
 }
 
@@ -106,6 +145,8 @@ impl City {
     fn look(&self, now: Timestamp) -> Result<(), CityError> {
         let paused = self.store.read(|db| keep::paused(db, now))?;
         let mut seen = self.centre.sightings(now, &paused)?;
+        seen.extend(self.looks.failing());
+        seen.extend(self.store.read(alarm::sightings)?);
         seen.extend(self.too_quiet(now)?);
         seen.extend(self.store.read(places::network::sightings)?);
         seen.extend(self.store.read(places::numbers::sightings)?);

@@ -599,3 +599,44 @@ fn a_duty_that_cannot_be_told_is_refused_with_the_key() {
     }
     assert!(config("quiet = \"22:00-07:00\"\nheartbeat = \"https://x.example/a\"\n").is_empty());
 }
+
+#[test]
+fn what_of_the_hubs_own_work_fails_for_minutes_is_told_and_is_over_when_it_goes_well() {
+    let (city, centre, _folder) = scene();
+    let id = "0190b6b1-0000-7000-8000-000000000001";
+    centre.have().arrived.push(crate::testing::spoken(id));
+    city.follow(false).expect("followed");
+    let refused = crate::centre::CentreError::Failed("the disk is full".into());
+    centre.have().refuses = Some(refused);
+    city.store
+        .change_quietly(|tx| {
+            Ok(tx.execute(
+                "INSERT INTO leaving (message_id, why, class, at) VALUES (?1, 'retention', 'waiting', 'then')",
+                [id],
+            )?)
+        })
+        .expect("noted");
+    assert!(city.keep_retention().is_err());
+    city.store
+        .change_quietly(|tx| {
+            Ok(tx.execute_batch(
+                "INSERT INTO alarm (message_id, at, by, why) VALUES ('m-2', '2026-09-21T10:00:00.000Z', 'who', 'why');
+                 INSERT INTO alarm_notice (alarm, contact, way, next_at, tries, fault)
+                   SELECT id, 'first', 'mail', 'then', 3, 'refused' FROM alarm;",
+            )?)
+        })
+        .expect("noted");
+    city.watch(at(0)).expect("looked");
+    assert!(state(&city).0.is_empty(), "it may go well the next time");
+    city.watch(at(300)).expect("looked");
+    assert_eq!(state(&city).0, [" alarms", " retention"]);
+    centre.have().refuses = None;
+    city.keep_retention().expect("kept");
+    city.store
+        .change_quietly(|tx| Ok(tx.execute("UPDATE alarm SET answered_at = 'now'", [])?))
+        .expect("answered");
+    city.watch(at(310)).expect("looked");
+    city.watch(at(440)).expect("looked");
+    assert!(state(&city).0.is_empty());
+    assert_eq!(state(&city).1, [" alarms", " retention"]);
+}

@@ -27,7 +27,7 @@ use axum::extract::{Extension, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use base64::Engine;
@@ -94,7 +94,8 @@ pub async fn serve(
     names: Names,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    guests::serve(listener, None, guarded(router(views, None), names), stop).await;
+    let pages = router(views, None).layer(Extension(Hearing::InTheJournal));
+    guests::serve(listener, None, guarded(pages, names), stop).await;
 }
 
 /// The same, and every other address is somebody else's.
@@ -105,7 +106,8 @@ pub(crate) async fn serve_before(
     names: Names,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let pages = router(views, None).fallback_service(others);
+    let pages = router(views, None).layer(Extension(Hearing::AtTheHub));
+    let pages = pages.fallback_service(others);
     guests::serve(listener, None, guarded(pages, names), stop).await;
 }
 
@@ -177,6 +179,15 @@ pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     // A failure concerns this client only.
     let _ = guests::answer(stream, guarded(router(views, None), names)).await;
+}
+
+/// Where it is written down that somebody hears a clip at a desk.
+#[derive(Clone, Copy)]
+enum Hearing {
+    /// Nobody logs in there: the journal says what was opened.
+    InTheJournal,
+    /// The hub is asked, which knows who asks, and writes it into its log of acts; what it may not open is opened at the desk.
+    AtTheHub,
 }
 
 /// Pages that answer to their names alone.
@@ -434,6 +445,7 @@ async fn look_at(
 
 async fn a_clip(
     State(store): State<Store>,
+    hearing: Option<Extension<Hearing>>,
     Path(id): Path<String>,
     method: Method,
     uri: Uri,
@@ -443,7 +455,8 @@ async fn a_clip(
     if uuid::Uuid::try_parse(&id).is_err() {
         return missing(&uri, "That is no clip's id.");
     }
-    let found = store.ask(move |views| views.clip_file(&id)).await;
+    let asked = id.clone();
+    let found = store.ask(move |views| views.clip_file(&asked)).await;
     let Ok(found) = found else {
         return broken(&uri);
     };
@@ -451,8 +464,22 @@ async fn a_clip(
         return missing(&uri, "There is no such clip, or it may not be played.");
     };
     let path = file.files.place();
+    let hearing = hearing.map(|Extension(hearing)| hearing);
+    if let Some(Hearing::AtTheHub) = hearing {
+        let what = if file.is_text {
+            "written.txt"
+        } else {
+            "sound.opus"
+        };
+        return Redirect::temporary(&format!("../desk/message/{id}/{what}")).into_response();
+    }
     match clip::answer(file, &method, &headers).await {
-        Ok(response) => response,
+        Ok(response) => {
+            if hearing.is_some() && method == Method::GET && response.status() == StatusCode::OK {
+                log::info!(clip_id = id.as_str(); "clip {id} was opened, and heard or read on this machine");
+            }
+            response
+        }
         Err(error) => {
             log::warn!(about = "clip"; "a clip cannot be played: {}: {error}", path.display());
             match error {

@@ -293,7 +293,8 @@ pub(super) enum Command {
     },
     /// Take in the messages of a card that was pulled out of its booth
     ///
-    /// FOLDER is what `booth-gateway spool export` made of the card. Every clip takes the way that it takes over MQTT: manifest and hash are
+    /// CARD is the card itself (a device), an image of it, or a spool's folder; then booth-gateway must be installed here, and what it exports lies
+    /// beside the store until it is taken in. Or CARD is the folder that `booth-gateway spool export` made elsewhere. Every clip takes the way that it takes over MQTT: manifest and hash are
     /// verified, what its citizen took back stays gone, what is sealed stays sealed. Running it again takes nothing twice; when a booth sends
     /// the same clip later it is confirmed as usual. What is not whole is named and left. It works beside a running hub and while the hub is
     /// stopped.
@@ -301,12 +302,14 @@ pub(super) enum Command {
         verbatim_doc_comment,
         after_help = "Exit status: 0 the hub has everything that was whole on the card, 1 it has not (each with its reason), 78 bad configuration.\n\n\
         Examples:\n  \
-        sudo booth-gateway spool export /dev/sdb /srv/card-7   on any Linux machine with the card\n  \
+        sudo booth-hub import /dev/sdb                         the card at the hub\n  \
+        sudo booth-gateway spool export /dev/sdb /srv/card-7   or on any Linux machine with the card, and then\n  \
         booth-hub import /srv/card-7                           what was taken, by booth\n  \
         booth-hub import /srv/card-7 --json                    what became of each clip"
     )]
     Import {
-        /// The folder with receipt.json
+        /// The card, its image, a spool's folder, or the folder with receipt.json
+        #[arg(value_name = "CARD")]
         folder: PathBuf,
         /// The booth where the card was; needed only for withdrawals of a card that does not say it
         #[arg(long, value_name = "ID")]
@@ -387,7 +390,7 @@ pub(super) enum Command {
     },
     /// Make everything that a new booth, or a new card of a booth, needs
     ///
-    /// Writes into a new folder: booth.toml, its password at the broker, the broker's authority, and a label for the card's bag. Tells the broker
+    /// Writes into a new folder: booth.toml, with the city's time zone ([city] time_zone), its password at the broker, the broker's authority, and a label for the card's bag. Tells the broker
     /// by `[enrol] command` of hub.toml, where one is named. For a booth that is there it says what its card still holds. Nothing is
     /// written over, and the password is kept nowhere else.
     ///

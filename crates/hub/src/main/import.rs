@@ -1,15 +1,21 @@
 //! `booth-hub import`: which store takes the clips of a pulled card, and what is said of it.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use booth_contract::BoothId;
-use booth_host::{complain, say};
+use booth_host::{complain, crew, say};
 use booth_hub::config::HubConfig;
 use booth_hub::imports;
+use booth_hub::imports::card::{self, Exported};
 use booth_hub::recordings::Keeper;
 use booth_hub::serve::{self, ServeError};
 use booth_hub::side_door::RunningHub;
 use booth_hub::store::{Store, StoreError};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 
@@ -31,15 +37,50 @@ pub(super) fn keeper<'a>(
     }
 }
 
-/// The command.
-pub(super) fn run(
+/// The command. SIGTERM and SIGINT end it between two clips, and nothing of a card's export stays.
+pub(super) async fn run(
+    config: HubConfig,
+    source: PathBuf,
+    booth: Option<String>,
+    json: bool,
+) -> Result<(), Failure> {
+    let refused = |error: io::Error| Failure::Operation(format!("the system refuses: {error}"));
+    let mut term = signal(SignalKind::terminate()).map_err(refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let is_to_end = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_to_end);
+    let work = move || take_in(&config, &source, booth.as_deref(), json, &told);
+    let mut work = pin!(crew::aside("import", work));
+    loop {
+        tokio::select! {
+            taken = &mut work => return taken.unwrap_or_else(|death| Err(Failure::Operation(death.to_string()))),
+            _ = term.recv() => is_to_end.store(true, Ordering::Relaxed),
+            _ = interrupt.recv() => is_to_end.store(true, Ordering::Relaxed),
+        }
+    }
+}
+
+fn take_in(
     config: &HubConfig,
-    folder: &Path,
+    source: &Path,
     booth: Option<&str>,
     json: bool,
+    is_to_end: &AtomicBool,
 ) -> Result<(), Failure> {
     let booth = booth.map(BoothId::parse).transpose();
     let booth = booth.map_err(|error| Failure::Operation(error.to_string()))?;
+    // Deleted at the end, whatever comes.
+    let exported = match card::is_one(source) {
+        true => Some(Exported::of(
+            source,
+            &config.store.dir,
+            config.store.reserve_bytes,
+            is_to_end,
+        )?),
+        false => None,
+    };
+    let exports = exported.as_ref().map(Exported::folder);
+    let folder = exports.as_deref().unwrap_or(source);
     let receipt = imports::open(folder)?;
     let mut store = None;
     let mut keeper = keeper(config, &mut store)?;
@@ -52,6 +93,7 @@ pub(super) fn run(
             if done % TELL_EVERY == 0 {
                 complain!("{done} of {all} clips");
             }
+            !is_to_end.load(Ordering::Relaxed)
         },
     )?;
     if json {

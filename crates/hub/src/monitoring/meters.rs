@@ -3,6 +3,7 @@
 //! Owns: numbers that only rise, the depth of the queues at the last tick, and why the store failed last. Never does: block whoever counts:
 //! everything is an atomic number, but for the sentence of a fault and the two histograms, whose locks are held for a copy.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -34,6 +35,8 @@ pub struct Meters {
     /// Why the store could not do its work, until it does it again.
     fault: Mutex<Option<String>>,
     bodies: Mutex<Option<String>>,
+    /// What of the store's own work fails, by the kind of its sighting, and why.
+    failing: Mutex<BTreeMap<&'static str, String>>,
     /// How many workers live, beside a hub that has workers.
     workers: Mutex<Option<u64>>,
     /// Jobs that shared a commit.
@@ -56,6 +59,7 @@ impl Meters {
             failures: AtomicU64::new(0),
             fault: Mutex::new(None),
             bodies: Mutex::new(None),
+            failing: Mutex::default(),
             workers: Mutex::new(None),
             batches: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
             commits: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
@@ -116,6 +120,22 @@ impl Meters {
     /// Notes why the bucket with the bodies does not do its work; `None` while it does.
     pub fn bodies(&self, fault: Option<String>) {
         *self.bodies.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Notes why this part of the store's own work fails; `None` while it does not.
+    pub(crate) fn works(&self, kind: &'static str, fault: Option<String>) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Some(why) => drop(failing.insert(kind, why)),
+            None => drop(failing.remove(kind)),
+        }
+    }
+
+    /// What of the store's own work fails, and why.
+    pub(crate) fn failing(&self) -> Vec<(&'static str, String)> {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = failing.iter().map(|(kind, why)| (*kind, why.clone()));
+        failing.collect()
     }
 
     /// The store's thread has seen so many workers; `None` where there are to be none.

@@ -292,6 +292,22 @@ fn a_store_that_takes_no_writes_is_said_until_it_does() {
 }
 
 #[test]
+fn what_of_the_stores_own_work_fails_is_seen_until_it_goes_well() {
+    let hub = Running::filled(|_| ());
+    hub.meters
+        .works("withdrawals", Some("the disk is full".into()));
+    let seen = crate::sightings::of_the_work(hub.meters.failing());
+    let seen: Vec<(&str, &str)> = seen
+        .iter()
+        .map(|one| (one.kind.as_str(), one.text.as_str()))
+        .collect();
+    assert_eq!(seen, [("withdrawals", "the disk is full")]);
+    assert!(booth_city::watch::KINDS.contains(&"withdrawals"));
+    hub.meters.works("withdrawals", None);
+    assert!(crate::sightings::of_the_work(hub.meters.failing()).is_empty());
+}
+
+#[test]
 fn a_hub_whose_workers_are_all_gone_is_not_ready_and_fewer_than_wanted_are_told() {
     let hub = Running::filled(|_| ());
     let told = |wanted: u16| {

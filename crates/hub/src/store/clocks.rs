@@ -159,15 +159,25 @@ impl Store {
             .collect::<Result<_, _>>()?;
         let is_done = (wrong.len() as i64) < MAX_CORRECTED;
         let last = wrong.last().map(|(clip_id, ..)| clip_id.clone());
+        // It takes the newest place: whoever follows what arrives by its place sees it again, with its right time.
+        let newest = match self.db.is_sqlite() {
+            true => "(SELECT max(rowid) + 1 FROM kept)",
+            false => "DEFAULT",
+        };
+        let correct = format!(
+            "UPDATE kept SET started_at = ?2, day = ?3, rowid = {newest} WHERE clip_id = ?1"
+        );
         for (clip_id, mono_ms, received_at) in wrong {
             let received_at = received_at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
             let Some(at) = by_pair(offset, mono_ms, received_at) else {
                 continue;
             };
             let day = at.to_zoned_datetime(self.zone.clone()).date();
-            self.db
-                .prepare_cached("UPDATE kept SET started_at = ?2, day = ?3 WHERE clip_id = ?1")?
-                .execute(params![clip_id, rfc3339(at), day.to_string()])?;
+            self.db.prepare_cached(&correct)?.execute(params![
+                clip_id,
+                rfc3339(at),
+                day.to_string()
+            ])?;
         }
         self.db
             .prepare_cached(

@@ -9,6 +9,7 @@
 //! | `unmatched` | receipts that were withdrawn before their clip came, as hashes |
 //! | `receipt-key` | the key of these hashes |
 //! | `codes/` | one-time codes for votes, as hashes, and which are used (`codes.rs`) |
+//! | `importing/` | exports of cards that are taken in just now (`crate::imports::card`); in no backup |
 //! | `envelopes/xx/<id>` | the envelope of a sealed body: without it nobody opens the body |
 //!
 //! Owns: these names, their forms, and that each is durable when its function returns. Never does: decide what is withdrawn. A failure
@@ -30,9 +31,12 @@ use super::{StoreError, codes, fsync, record};
 use crate::ingest::is_clip_id;
 use crate::receipts::ReceiptMark;
 use booth_contract::{BodyHash, BoothId, CardId, ClipId};
+use booth_host::systemd;
 
 /// Longest file of a withdrawal that is read, in bytes.
 const MOST_BYTES: u64 = 64 << 10;
+/// How long reading one folder of marks may take at a start.
+const ONE_FOLDER: std::time::Duration = std::time::Duration::from_secs(90);
 /// How long a receipt that fitted no clip is remembered: a card may be away for so long before its clips come.
 const REMEMBERED_HOURS: i64 = 400 * 24;
 /// The folders of withdrawals that are not worked off.
@@ -71,8 +75,10 @@ pub(crate) enum Source {
     Page,
     /// The desk where the city's key is, which has matched a withdrawal of the two above.
     Desk,
-    /// An operator (`booth-hub withdraw`).
+    /// An operator (`booth-hub withdraw`), or somebody who asked the city without a receipt.
     Operator,
+    /// The city, of a message whose time is over.
+    Retention,
 }
 
 impl Source {
@@ -82,6 +88,7 @@ impl Source {
             Self::Page => "page".into(),
             Self::Desk => "desk".into(),
             Self::Operator => "operator".into(),
+            Self::Retention => "retention".into(),
         }
     }
 
@@ -90,7 +97,17 @@ impl Source {
             "page" => Some(Self::Page),
             "desk" => Some(Self::Desk),
             "operator" => Some(Self::Operator),
+            "retention" => Some(Self::Retention),
             _ => name.strip_prefix("from-").map(|b| Self::Booth(b.into())),
+        }
+    }
+
+    /// Whose turn comes first: booths and what was decided, then the page, and what nobody waits for last.
+    fn turn(&self) -> u8 {
+        match self {
+            Self::Booth(_) | Self::Desk | Self::Operator => 0,
+            Self::Page => 1,
+            Self::Retention => 2,
         }
     }
 
@@ -150,6 +167,11 @@ impl Private {
     pub(crate) fn receipt_key(&self) -> Result<PathBuf, StoreError> {
         make_folder(&self.dir)?;
         Ok(self.dir.join("receipt-key"))
+    }
+
+    /// Where cards are exported while they are taken in.
+    pub(crate) fn importing(&self) -> PathBuf {
+        self.dir.join("importing")
     }
 
     /// Where the one-time codes are.
@@ -220,6 +242,8 @@ impl Private {
     pub(super) fn tombstones(&self) -> Result<Vec<(ClipId, Tombstone)>, StoreError> {
         let mut found = Vec::new();
         for folder in files_in(&self.withdrawn())? {
+            // One of 256.
+            systemd::still_starting(ONE_FOLDER);
             for path in files_in(&folder)? {
                 let clip_id = ClipId::from(name_of(&path));
                 if is_clip_id(&clip_id) {
@@ -298,7 +322,7 @@ impl Private {
         write(&path, &text)
     }
 
-    /// The withdrawals that wait, the oldest first, those of the page last, and who brought each.
+    /// The withdrawals that wait, and who brought each: by [`Source::turn`], and the oldest of each turn first.
     ///
     /// # Errors
     /// Every error of the file system.
@@ -330,17 +354,20 @@ impl Private {
                 found.push((at.unwrap_or(SystemTime::UNIX_EPOCH), path, source));
             }
         }
-        // What comes from booths goes before what comes from the page.
-        found.sort_by_key(|(at, path, source)| (*source == Source::Page, *at, path.clone()));
+        found.sort_by_key(|(at, path, source)| (source.turn(), *at, path.clone()));
         let without_time = |(_, path, source)| (path, source);
         Ok(found.into_iter().map(without_time).collect())
     }
 
-    /// How many wait, of all sources, and of those that fit two clips.
+    /// How many of citizens wait, and of those that fit two clips; what is over its time is nobody's withdrawal.
     pub(crate) fn waiting_number(&self) -> u64 {
-        let waiting = files_in(&self.waiting_dir()).unwrap_or_default().len();
+        let waiting = files_in(&self.waiting_dir()).unwrap_or_default();
+        let ending = format!(".{}.json", Source::Retention.in_name());
+        let of_citizens = waiting
+            .iter()
+            .filter(|path| !name_of(path).ends_with(&ending));
         let of_two = files_in(&self.dir.join("fits-two")).unwrap_or_default();
-        (waiting + of_two.len()) as u64
+        (of_citizens.count() + of_two.len()) as u64
     }
 
     /// How many withdrawals of this booth wait.
@@ -701,7 +728,7 @@ fn is_synced(path: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// Every error of the file system.
-pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -724,7 +751,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Every error of the file system.
-pub(super) fn wipe(path: &Path) -> Result<bool, StoreError> {
+pub(crate) fn wipe(path: &Path) -> Result<bool, StoreError> {
     let failed = |error| StoreError::file("deleting", path, error);
     let mut file = match OpenOptions::new().write(true).open(path) {
         Ok(file) => file,

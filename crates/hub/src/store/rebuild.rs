@@ -61,11 +61,23 @@ pub struct Rebuilt {
     pub before: Option<PathBuf>,
 }
 
-/// Makes the database; `progress` is given the number of files that are done.
+/// Makes the database, with the days of the machine's zone; `progress` is given the number of files that are done.
 ///
 /// # Errors
 /// A hub that is running, and every error of the file system and the database.
-pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError> {
+pub fn rebuild(dir: &Path, progress: Progress) -> Result<Rebuilt, StoreError> {
+    rebuild_in(dir, &jiff::tz::TimeZone::system(), progress)
+}
+
+/// The same with the days of this zone.
+///
+/// # Errors
+/// The same.
+pub fn rebuild_in(
+    dir: &Path,
+    zone: &jiff::tz::TimeZone,
+    mut progress: Progress,
+) -> Result<Rebuilt, StoreError> {
     elsewhere::refuse(dir)?;
     let bodies = Bodies::of(dir)?;
     let _lock = super::lock(dir)?;
@@ -85,7 +97,6 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
         is_carried_over: carry_over(&db, before),
         ..Rebuilt::default()
     };
-    let zone = jiff::tz::TimeZone::system();
     let private = Private::beside(dir);
     db.begin(TransactionBehavior::Immediate)?;
     for (clip_id, tombstone) in private.tombstones()? {
@@ -112,7 +123,7 @@ pub fn rebuild(dir: &Path, mut progress: Progress) -> Result<Rebuilt, StoreError
             };
             match (part, is_second) {
                 (Part::Record, false) | (Part::Void, true) => {
-                    rebuilt.clip(&db, &zone, (&bodies, &private), &clip_id, &path)?;
+                    rebuilt.clip(&db, zone, (&bodies, &private), &clip_id, &path)?;
                 }
                 (Part::Withdrawn, false) => {
                     let at = fs::read_to_string(&path).unwrap_or_default();

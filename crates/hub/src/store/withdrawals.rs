@@ -26,10 +26,11 @@ use crate::fleet;
 use crate::ingest::{self, Answer, is_clip_id};
 use crate::pace::{Limit, Pace};
 use crate::receipts::{self, Opener, ReceiptMark, Unopened};
+use booth_city::centre::Deletion;
 use booth_contract::time::{Mono, rfc3339};
 use booth_contract::withdrawal::LONGEST_SEALED;
 use booth_contract::{BodyHash, BodyKind, BoothId, ClipId, Manifest, Withdrawal};
-use booth_host::clock;
+use booth_host::{clock, systemd};
 
 /// Most withdrawals of one booth that wait; further ones stay with the booth, which repeats them.
 const MOST_OF_BOOTH: usize = 1_000;
@@ -49,6 +50,10 @@ pub(crate) const OF_PAGE: Limit = Limit {
     at_once: 100,
     every_ms: 15_000,
 };
+/// So many marks are looked through at a start between two words to the service manager.
+const LOOKED_THROUGH: usize = 1_000;
+/// How long they may take.
+const STARTS_WITHIN: Duration = Duration::from_secs(90);
 /// How long emptying SQLite's log waits for whoever reads.
 const PATIENCE_WITH_READERS: Duration = Duration::from_millis(100);
 /// Every part of a clip but the mark that it was withdrawn, the words first.
@@ -676,7 +681,11 @@ impl Store {
     /// At the start: deletes what a backup has brought back, or a kill has left, of clips that were withdrawn; and gives a mark
     /// outside the store to those that have none.
     pub(super) fn bury_again(&mut self) -> Result<(), StoreError> {
-        for (clip_id, tombstone) in self.private.tombstones()? {
+        for (nth, (clip_id, tombstone)) in self.private.tombstones()?.into_iter().enumerate() {
+            // Years of withdrawals on a slow disk take longer than a service manager waits for a start.
+            if nth % LOOKED_THROUGH == 0 {
+                systemd::still_starting(STARTS_WITHIN);
+            }
             let is_named: bool = self
                 .db
                 .prepare_cached(
@@ -743,13 +752,34 @@ impl Store {
 /// # Errors
 /// Every error of the file system.
 pub fn ask_to_withdraw(dir: &Path, wall: Timestamp, clip_id: &ClipId) -> Result<(), StoreError> {
+    ask(dir, wall, clip_id, &Source::Operator)
+}
+
+/// The same for the city, in the turn of its reason.
+///
+/// # Errors
+/// Every error of the file system.
+pub fn ask_to_delete(
+    dir: &Path,
+    wall: Timestamp,
+    clip_id: &ClipId,
+    why: Deletion,
+) -> Result<(), StoreError> {
+    let source = match why {
+        Deletion::Retention => Source::Retention,
+        Deletion::Case => Source::Operator,
+    };
+    ask(dir, wall, clip_id, &source)
+}
+
+fn ask(dir: &Path, wall: Timestamp, clip_id: &ClipId, source: &Source) -> Result<(), StoreError> {
     let waiting = Waiting {
         id: clip_id.clone(),
         at: rfc3339(wall),
         clip_id: Some(clip_id.clone()),
         ..Waiting::default()
     };
-    Private::beside(dir).keep_waiting(&Source::Operator, "-", &waiting)
+    Private::beside(dir).keep_waiting(source, "-", &waiting)
 }
 
 /// Files of this folder whose names begin like this; none where there is no folder.

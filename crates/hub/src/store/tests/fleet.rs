@@ -389,6 +389,22 @@ fn clips_of_a_wrong_clock_get_their_day_when_the_booths_clock_becomes_right_befo
         clip.manifest["boot_id"] = json!(boot);
         clip
     };
+    let arrived = |bench: &Bench, after: i64| -> Vec<(i64, String, Option<String>)> {
+        use crate::centre::{Centre, HubCentre};
+        let mut config = crate::config::HubConfig::default();
+        config.store.dir = bench.dir();
+        let views = std::sync::Arc::new(bench.views());
+        let centre = HubCentre::open(config, views).expect("opens");
+        let arrived = centre.arrived(after, 10).expect("read").into_iter();
+        let told = arrived.map(|(place, one)| {
+            (
+                place,
+                one.id.to_string(),
+                one.spoken_at.map(|at| at.to_string()),
+            )
+        });
+        told.collect()
+    };
     let started = |bench: &Bench, clip: &super::Clip| -> (String, String) {
         bench
             .store
@@ -415,10 +431,23 @@ fn clips_of_a_wrong_clock_get_their_day_when_the_booths_clock_becomes_right_befo
     );
     bench.send("rundhoej-2/event/clock_step", step("boot-b", 1).as_bytes());
     bench.send(&format!("{BOOTH}/event/clock_step"), b"{\"boot_id\":5}");
+    let first = arrived(&bench, 0);
+    assert!(
+        first.len() == 2 && first.iter().all(|(_, _, at)| at.is_none()),
+        "{first:?}"
+    );
+    let newest = first.last().map_or(0, |(place, ..)| *place);
     bench.send(
         &format!("{BOOTH}/event/clock_step"),
         step("boot-a", 1).as_bytes(),
     );
+    // The city sees what was corrected once more.
+    let again = arrived(&bench, newest);
+    let again: Vec<_> = again
+        .iter()
+        .map(|(_, id, at)| (id.as_str(), at.as_deref()))
+        .collect();
+    assert_eq!(again, [(before.id.as_str(), Some("2026-02-14T12:01:00Z"))]);
     let after = unset(3, "boot-a", 120_000);
     bench.whole(&after);
     assert_eq!(

@@ -8,6 +8,7 @@ use super::*;
 use crate::keys::Keyring;
 use crate::receipts::{self, Opener, ReceiptKey};
 use crate::store::copy::StoreCopy;
+use booth_city::centre::Deletion;
 use booth_contract::{BoothId, Receipt, Withdrawal};
 use booth_sealing::{Identity, KernelRandom, Recipients, envelope};
 
@@ -632,6 +633,44 @@ fn whoever_fills_the_page_with_receipts_keeps_no_booth_waiting() {
     bench.works_off(1);
     is_gone(&bench, &clip);
     assert_eq!(bench.waiting(), 400);
+}
+
+#[test]
+fn what_is_over_its_time_keeps_no_citizen_waiting() {
+    let city = City::new();
+    let mut bench = Bench::standard(&city);
+    let clip = city.seals(spoken(1), &receipt(1));
+    assert_eq!(status(bench.whole(&clip)), Some(AckStatus::Stored));
+    let over = |n: u64| ClipId::from(format!("cccccccc-8b86-4d01-b42d-{n:012x}"));
+    for n in 0..100 {
+        ask_to_delete(&bench.dir(), bench.wall, &over(n), Deletion::Retention).expect("asked");
+    }
+    assert_eq!(bench.waiting(), 0, "nobody's withdrawal");
+    bench.takes_back(BOOTH, &city.takes_back(&receipt(1), 1));
+    bench.works_off(1);
+    is_gone(&bench, &clip);
+    let left = Private::beside(&bench.dir()).waiting().expect("reads");
+    assert!(left.len() > 60, "{} are left", left.len());
+    bench.works_off(5);
+    let left = Private::beside(&bench.dir()).waiting().expect("reads");
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(bench.number("SELECT count(*) FROM withdrawn"), 101);
+}
+
+#[test]
+fn below_its_reserve_the_hub_still_takes_what_a_citizen_takes_back_and_deletes_it() {
+    let city = City::new();
+    let mut bench = Bench::standard(&city);
+    let clip = city.seals(spoken(1), &receipt(1));
+    assert_eq!(status(bench.whole(&clip)), Some(AckStatus::Stored));
+    bench.store = bench.store.keeping_free(u64::MAX / 4);
+    assert!(bench.store.probe(bench.wall).is_err(), "there is no room");
+    bench.store.roll_back();
+    let taken = bench.takes_back(BOOTH, &city.takes_back(&receipt(1), 1));
+    assert_eq!(status(taken), Some(AckStatus::Stored));
+    bench.works_off(1);
+    is_gone(&bench, &clip);
+    assert_eq!(bench.waiting(), 0);
 }
 
 #[test]
