@@ -5,14 +5,17 @@
 //! failure the ring gets no more frames; a new stream brings a new ring.
 #![allow(clippy::disallowed_methods)] // measures when frames arrive; cpal's worker rests between periods
 
+mod frame_clock;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use cpal::traits::DeviceTrait;
 use cpal::{BufferSize, InputCallbackInfo, StreamConfig};
 
+use self::frame_clock::FrameClock;
 use super::sound_cards::is_kernel_card;
 use super::sound_error::{Part, SoundError};
 use super::sound_faults::{Dead, Fault, Signs, StreamJudge};
@@ -26,7 +29,7 @@ use gateway_core::liveness::Beat;
 use zeroize::Zeroize;
 
 /// The sound that the ring holds while the card is slow.
-const RING: Samples = Samples::in_s(8);
+pub(super) const RING: Samples = Samples::in_s(8);
 /// Period of a kernel sound card: 30 ms. cpal's buffer is two of them, so the worker may run one period late before samples
 /// are lost; a hang-up waits up to one for its last samples. The callback's size is never assumed.
 const PERIOD: Samples = Samples::in_ms(30);
@@ -64,25 +67,25 @@ pub struct CaptureFigures {
 pub struct Tap {
     ring: rtrb::Consumer<i16>,
     taken: Samples,
-    /// Boot-time clock of frame 0, µs.
-    origin_us: Arc<AtomicI64>,
+    clock: Arc<FrameClock>,
 }
 
 impl Tap {
     /// A tap and what feeds it. Public for tests of the recorder.
     pub fn pair() -> (Feed, Self) {
         let (producer, ring) = rtrb::RingBuffer::new(RING.as_len());
-        let origin_us = Arc::new(AtomicI64::new(0));
+        let clock = Arc::new(FrameClock::default());
         (
             Feed {
                 ring: producer,
                 pushed: Samples::ZERO,
-                origin_us: origin_us.clone(),
+                has_lost: false,
+                clock: clock.clone(),
             },
             Self {
                 ring,
                 taken: Samples::ZERO,
-                origin_us,
+                clock,
             },
         )
     }
@@ -112,15 +115,12 @@ impl Tap {
 
     /// Which frame was captured at `at`.
     pub fn frame_at(&self, at: Mono) -> Samples {
-        let us = i64::try_from(at.0).unwrap_or(i64::MAX / 1000) * 1000
-            - self.origin_us.load(Ordering::Acquire);
-        Samples::in_us(u64::try_from(us).unwrap_or(0))
+        self.clock.frame_at(at)
     }
 
     /// When a frame was captured.
     pub fn time_of(&self, frame: Samples) -> Mono {
-        let us = self.origin_us.load(Ordering::Acquire) + frame.us() as i64;
-        Mono(u64::try_from(us / 1000).unwrap_or(0))
+        self.clock.time_of(frame)
     }
 
     /// Whether nothing more will come.
@@ -133,25 +133,25 @@ impl Tap {
 pub struct Feed {
     ring: rtrb::Producer<i16>,
     pushed: Samples,
-    origin_us: Arc<AtomicI64>,
+    /// Frames were lost after the last one that was pushed.
+    has_lost: bool,
+    clock: Arc<FrameClock>,
 }
 
 impl Feed {
     /// Takes one callback's frames of this many channels, the first of which was captured at `at_us`, and keeps the first
     /// channel. Returns how many frames found no room.
     pub fn push(&mut self, samples: &[i16], channels: u16, at_us: i64) -> u64 {
-        let origin = at_us - self.pushed.us() as i64;
-        let before = self.origin_us.load(Ordering::Relaxed);
-        // Callbacks come late, never early: an earlier estimate of the origin is followed at once, a later one slowly.
-        let follows = self.pushed > Samples::ZERO && origin > before && origin - before < 500_000;
-        let origin = if follows {
-            before + (origin - before) / 64
-        } else {
-            origin
-        };
-        self.origin_us.store(origin, Ordering::Release);
         let channels = usize::from(channels);
         let wanted = samples.len() / channels;
+        // Once frames are lost, a callback goes in as a whole: so there is one gap.
+        let least = if self.has_lost { wanted } else { 1 };
+        if self.ring.slots() < least.max(1) {
+            self.has_lost |= wanted > 0;
+            return wanted as u64;
+        }
+        // Known before the frames can be taken.
+        self.clock.captured(self.pushed, at_us, self.has_lost);
         let pushed = if channels == 1 {
             self.ring.push_partial_slice(samples).0.len()
         } else {
@@ -161,6 +161,7 @@ impl Feed {
             chunk.map_or(0, |chunk| chunk.fill_from_iter(first))
         };
         self.pushed += Samples::new(pushed as u64);
+        self.has_lost = pushed < wanted;
         (wanted - pushed) as u64
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::capture::Tap;
+use super::capture::{RING, Tap};
 use super::ear::{Ear, MicLevels};
 use super::packing::Packing;
 use super::spoken_take::SpokenTake;
@@ -36,6 +36,8 @@ pub const SILENT_AT_MOST: Duration = Duration::from_secs(120);
 /// Longest sleep while somebody is recorded: each one costs the processor's cache, and half a second, one page, is slept through in
 /// three parts. Voice and levels are told as late as that.
 const SLEEP: Duration = Duration::from_millis(180);
+/// The start of a take that keeps no more.
+const NEVER: Mono = Mono(u64::MAX);
 /// What a sound card brings at once, at most: a page is whole when its last piece is there.
 const PIECE: Duration = Duration::from_millis(30);
 
@@ -175,9 +177,10 @@ struct Take {
     stream: OggOpus,
     sound: SpokenTake,
     meter: LevelMeter,
-    /// Frame from which to keep, once the tone is over.
-    from: Option<Samples>,
-    /// Until then the last half second is held here, so that no syllable is lost if this thread is late.
+    /// From when to keep, once the tone is over. Times become frames when frames have come: only then is a gap between them known.
+    from: Option<Mono>,
+    /// Until then as much as the ring has room for is held here, so that no word is lost if this thread is late: opening the clip may
+    /// have taken it seconds.
     held: Zeroizing<Vec<i16>>,
     /// Index of the first held frame.
     held_first: Samples,
@@ -186,7 +189,7 @@ struct Take {
     kept: Samples,
     /// How many of them are at full scale.
     clipped: Samples,
-    /// The end: frame, reason, least length, and how long late frames are waited for.
+    /// The end: time, reason, least length, and how long late frames are waited for.
     end: Option<End>,
 }
 
@@ -199,7 +202,7 @@ struct Held {
 }
 
 struct End {
-    frame: Samples,
+    at: Mono,
     ended_by: EndedBy,
     min: Duration,
     give_up: Mono,
@@ -293,14 +296,10 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             } => self.arm(take, *clip, &seal_to),
             RecorderCommand::Keep { take, from } => {
                 self.pump();
-                let frame = self
-                    .tap
-                    .as_ref()
-                    .map_or(Samples::ZERO, |tap| tap.frame_at(from));
                 let Some(current) = self.take.as_mut().filter(|current| current.id == take) else {
                     return;
                 };
-                current.from = Some(frame);
+                current.from = Some(from);
                 let held = std::mem::take(&mut current.held);
                 let first = current.held_first;
                 self.keep_or_fail(first, &held);
@@ -311,15 +310,11 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 at,
                 min,
             } => {
-                let frame = self
-                    .tap
-                    .as_ref()
-                    .map_or(Samples::ZERO, |tap| tap.frame_at(at));
                 let give_up = clock::mono() + LATE_FRAMES;
                 match self.take.as_mut().filter(|current| current.id == take) {
                     Some(current) => {
                         current.end = Some(End {
-                            frame,
+                            at,
                             ended_by,
                             min,
                             give_up,
@@ -443,7 +438,7 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             if let Some(take) = &mut self.take
                 && take.end.is_none()
             {
-                take.from = Some(Samples::MAX);
+                take.from = Some(NEVER);
             }
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -462,11 +457,13 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             buffer = spacious();
         }
         self.buffer = buffer;
-        let over = self.tap.as_ref().is_none_or(Tap::is_over);
+        let tap = self.tap.as_ref();
+        let over = tap.is_none_or(Tap::is_over);
+        let has_all = |at| tap.is_none_or(|tap| taken >= tap.frame_at(at));
         let ends = |take: &mut Take| {
             take.end
                 .as_ref()
-                .is_some_and(|end| taken >= end.frame || over || clock::mono() >= end.give_up)
+                .is_some_and(|end| has_all(end.at) || over || clock::mono() >= end.give_up)
         };
         if let Some(take) = self.take.take_if(ends) {
             self.hold(take);
@@ -498,27 +495,20 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
                 take.held.clear();
                 take.held_first = first;
             }
-            take.held.extend_from_slice(frames);
-            let extra = Samples::of(&take.held).saturating_sub(PAGE_SAMPLES);
-            take_off(&mut take.held, extra.as_len());
-            take.held_first += extra;
+            take.held_first += hold_on(&mut take.held, frames);
             return Ok(());
         };
         let last = first + Samples::of(frames);
-        let to = take
-            .end
-            .as_ref()
-            .map_or(last, |end| end.frame.clamp(first, last));
-        let from = from.clamp(first, last).min(to);
+        let tap = self.tap.as_ref();
+        let frame_at = |at| tap.map_or(first, |tap| tap.frame_at(at)).clamp(first, last);
+        let to = take.end.as_ref().map_or(last, |end| frame_at(end.at));
+        let from = frame_at(from).min(to);
         let mut samples = &frames[(from - first).as_len()..(to - first).as_len()];
         if samples.is_empty() {
             return Ok(());
         }
         if take.start.is_none() {
-            let at = self
-                .tap
-                .as_ref()
-                .map_or_else(clock::mono, |tap| tap.time_of(from));
+            let at = tap.map_or_else(clock::mono, |tap| tap.time_of(from));
             let start = start_at(at);
             take.writer.set_start(start);
             take.start = Some(start);
@@ -682,6 +672,21 @@ impl<R: Fn(RecorderEvent)> Recorder<R> {
             },
         });
     }
+}
+
+/// Appends frames, and takes off at the front what is more than the ring holds: how much. Nothing stays where there was too little room.
+fn hold_on(held: &mut Zeroizing<Vec<i16>>, frames: &[i16]) -> Samples {
+    let extra = (held.len() + frames.len()).saturating_sub(RING.as_len());
+    let old = extra.min(held.len());
+    take_off(held, old);
+    let frames = &frames[extra - old..];
+    if held.len() + frames.len() > held.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(RING.as_len()));
+        larger.extend_from_slice(held);
+        *held = larger;
+    }
+    held.extend_from_slice(frames);
+    Samples::new(extra as u64)
 }
 
 /// Room for a second, so that a buffer of sound seldom grows; it is overwritten when it is dropped.

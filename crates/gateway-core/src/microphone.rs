@@ -2,7 +2,8 @@
 //!
 //! Owns: the suspicion (recordings without speech, a dead noise floor), when the self-test's tone is played, and the
 //! verdict. Never does: close a booth because of a few silent recordings. Only a self-test that hears nothing closes it, and
-//! a later one that hears opens it again.
+//! a later one that hears opens it again. Where the tone was never heard no test can open it: there it is closed for ten minutes, and
+//! then tried again.
 
 use std::time::Duration;
 
@@ -116,6 +117,8 @@ enum Stage {
 pub struct Microphone {
     test: ToneTest,
     silent_in_row: u64,
+    /// When the latest of so many silent recordings was kept that they are suspicious; forgotten after [`AGAIN`].
+    silent_at: Option<Mono>,
     floor_dead_since: Option<Mono>,
     stage: Option<Stage>,
     next_test: Mono,
@@ -131,6 +134,7 @@ impl Microphone {
         Self {
             test,
             silent_in_row: 0,
+            silent_at: None,
             floor_dead_since: None,
             stage: None,
             next_test: now + SETTLES,
@@ -154,9 +158,13 @@ impl Microphone {
     pub fn recorded(&mut self, now: Mono, has_speech: bool) {
         if has_speech {
             self.silent_in_row = 0;
+            self.silent_at = None;
             return;
         }
         self.silent_in_row += 1;
+        if self.silent_in_row >= SILENT_RECORDINGS {
+            self.silent_at = Some(now);
+        }
         if self.silent_in_row == SILENT_RECORDINGS {
             self.test_now(now);
         }
@@ -234,15 +242,23 @@ impl Microphone {
             (ToneTest::ConstantOnly, Verdict::ToneNotHeard) => false,
             // Where the tone was never heard, the handset may be built so; silent recordings are then needed as well.
             (ToneTest::Judges, Verdict::ToneNotHeard) => {
-                self.heard_before || self.silent_in_row >= SILENT_RECORDINGS
+                self.heard_before || self.silent_until().is_some_and(|until| now < until)
             }
         };
         (closes && is_sure).then(|| format!("In the self-test {}.", verdict.sentence()))
     }
 
+    /// How long silent recordings close a booth in which the tone was never heard.
+    fn silent_until(&self) -> Option<Mono> {
+        self.silent_at.map(|at| at + AGAIN)
+    }
+
     /// Begins or goes on with a test. `at_rest`: the handset is on its hook, nobody is recorded, microphone and earpiece
     /// work.
     pub fn tick(&mut self, now: Mono, at_rest: bool) -> Option<TestStep> {
+        if self.silent_until().is_some_and(|until| until <= now) {
+            self.silent_at = None;
+        }
         match self.stage {
             None if at_rest && self.next_test <= now => {
                 self.next_test = Mono(u64::MAX);
@@ -332,6 +348,7 @@ impl Microphone {
                 self.next_test = Mono(u64::MAX);
                 // The microphone works: people kept silent.
                 self.silent_in_row = 0;
+                self.silent_at = None;
             }
             Verdict::NotMade => {}
             Verdict::ToneNotHeard | Verdict::Constant => {
@@ -344,7 +361,7 @@ impl Microphone {
 
     /// When [`Microphone::tick`] is due.
     pub fn deadline(&self) -> Option<Mono> {
-        match self.stage {
+        let test = match self.stage {
             None => Some(self.next_test).filter(|at| *at < Mono(u64::MAX)),
             Some(
                 Stage::Room { until }
@@ -352,7 +369,8 @@ impl Microphone {
                 | Stage::Tone { until, .. }
                 | Stage::AskedTone { until, .. },
             ) => Some(until),
-        }
+        };
+        test.into_iter().chain(self.silent_until()).min()
     }
 }
 
@@ -477,6 +495,15 @@ mod tests {
         for _ in 0..SILENT_RECORDINGS {
             booth.microphone.recorded(booth.now, false);
         }
+        assert!(booth.closed());
+        // No test can open it, so it is tried again; the alert stays.
+        booth.pass(AGAIN - Duration::from_secs(5));
+        assert!(booth.closed());
+        booth.pass(Duration::from_secs(6));
+        assert!(!booth.closed() && booth.microphone.suspicion(booth.now).is_some());
+        booth.pass(HOUR);
+        assert!(!booth.closed());
+        booth.microphone.recorded(booth.now, false);
         assert!(booth.closed());
         // A recording with speech was kept after all.
         booth.microphone.recorded(booth.now, true);

@@ -112,6 +112,79 @@ fn what_gathered_while_the_card_was_slow_is_written_at_once() {
     assert_eq!(frames(&file), 2);
 }
 
+/// A sound in which no sample is silence.
+fn speech(samples: Samples) -> Vec<i16> {
+    (0..samples.as_len())
+        .map(|at| 1 + ((at * 37) % 8_000) as i16)
+        .collect()
+}
+
+#[test]
+fn words_that_were_said_while_the_clip_was_opened_slowly_are_kept_from_the_tones_end_on() {
+    let mut rig = Rig::new();
+    let take = TakeId(1);
+    rig.hears(&[0; 960]);
+    let clip = Box::new(rig.clip());
+    rig.recorder.command(RecorderCommand::Arm {
+        take,
+        clip,
+        seal_to: SealTo::Open,
+    });
+    // The card takes seven seconds for the header; the tone is over after the first of them.
+    rig.hears(&vec![0; Samples::in_s(1).as_len()]);
+    let from = mono_of(rig.heard_us);
+    for _ in 0..12 {
+        rig.hears(&speech(Samples::in_ms(500)));
+    }
+    rig.recorder.pump();
+    rig.recorder.command(RecorderCommand::Keep { take, from });
+    rig.recorder.command(RecorderCommand::Finish {
+        take,
+        ended_by: EndedBy::HangUp,
+        at: mono_of(rig.heard_us),
+        min: Duration::ZERO,
+    });
+    let publish = Publish::No;
+    rig.recorder
+        .command(RecorderCommand::Close { take, publish });
+    let (_, kept) = rig.kept().pop().expect("kept");
+    assert!((5_990..=6_010).contains(&kept.duration_ms), "{kept:?}");
+}
+
+#[test]
+fn the_last_words_before_a_stall_that_was_longer_than_the_ring_are_kept() {
+    let mut rig = Rig::new();
+    let take = TakeId(1);
+    rig.hears(&[0; 960]);
+    let clip = Box::new(rig.clip());
+    rig.recorder.command(RecorderCommand::Arm {
+        take,
+        clip,
+        seal_to: SealTo::Open,
+    });
+    let from = mono_of(rig.heard_us);
+    rig.recorder.command(RecorderCommand::Keep { take, from });
+    // The thread stands still for twelve seconds; whoever speaks hangs up after ten of them.
+    let began = rig.heard_us;
+    let half = speech(Samples::in_ms(500));
+    let mut lost = 0;
+    for piece in 0..24 {
+        lost += rig.feed.push(&half, 1, began + piece * 500_000);
+    }
+    assert_eq!(Samples::new(lost), Samples::in_s(4));
+    rig.recorder.command(RecorderCommand::Finish {
+        take,
+        ended_by: EndedBy::HangUp,
+        at: mono_of(began + 10_000_000),
+        min: Duration::ZERO,
+    });
+    let publish = Publish::No;
+    rig.recorder
+        .command(RecorderCommand::Close { take, publish });
+    let (_, kept) = rig.kept().pop().expect("kept");
+    assert!((7_990..=8_010).contains(&kept.duration_ms), "{kept:?}");
+}
+
 /// A recorder with a spool, whose microphone has heard nothing yet.
 struct Rig {
     folder: tempfile::TempDir,

@@ -2,12 +2,12 @@
 //!
 //! Owns: the digits dialled last. Never does: choose a question; the parts of the visit do.
 
-use super::machine::{DIGIT_GAP, MAX_GAIN_STEPS, RECORDER_LIMIT, Session};
+use super::machine::{DIGIT_GAP, MAX_GAIN_STEPS, OFF_HOOK_TONE, RECORDER_LIMIT, Session};
 use super::recording::Recording;
 use super::state::State;
 use super::vote::Choosing;
 use super::withdraw::Slowly;
-use super::{Command, Key, KeySource, Prompt};
+use super::{Command, Key, KeySource, Prompt, RecorderNews};
 use crate::counters::Counter;
 use booth_contract::EndedBy;
 use booth_contract::time::Mono;
@@ -128,23 +128,23 @@ impl Session {
                 if ends && source == KeySource::Dial && self.begun_emergency() > 0 {
                     self.stop_play(out);
                     self.quiet_since = now;
-                    self.state = State::Undecided { take, at: now };
+                    // Whoever dials for help is recorded no longer.
+                    self.finish(take, EndedBy::Key, now, out);
+                    self.state = State::Undecided {
+                        take,
+                        until: now + DIGIT_GAP,
+                        came: None,
+                    };
                 } else if ends {
                     self.end_recording(take, EndedBy::Key, now, out);
                 }
             }
-            State::Undecided { take, at } => {
-                let (take, at) = (*take, *at);
+            State::Undecided { until, .. } => {
+                if matches!(key, Key::Digit(_)) {
+                    *until = now + DIGIT_GAP;
+                }
                 if self.begun_emergency() == 0 {
-                    self.finish(take, EndedBy::Key, at, out);
-                    let until = now + RECORDER_LIMIT;
-                    self.state = State::Finishing {
-                        take,
-                        until,
-                        deletes: false,
-                        broken: false,
-                        next: Some((key, source)),
-                    };
+                    self.is_decided(now, Some((key, source)), out);
                 }
             }
             State::Finishing { next, .. } | State::Casting { next, .. } => {
@@ -169,6 +169,28 @@ impl Session {
             | State::Starting { .. }
             | State::Goodbye
             | State::OffHook { .. } => {}
+        }
+    }
+
+    /// No emergency number is dialled: the words stay, and `next` does what it does after them.
+    pub(super) fn is_decided(
+        &mut self,
+        now: Mono,
+        next: Option<(Key, KeySource)>,
+        out: &mut Vec<Command>,
+    ) {
+        let State::Undecided { take, came, .. } = self.state else {
+            return;
+        };
+        self.state = State::Finishing {
+            take,
+            until: now + RECORDER_LIMIT,
+            deletes: false,
+            broken: false,
+            next,
+        };
+        if let Some(news) = came {
+            self.news(now, news, out);
         }
     }
 
@@ -288,7 +310,19 @@ impl Session {
     fn emergency(&mut self, now: Mono, begun: Mono, out: &mut Vec<Command>) {
         self.digits.clear();
         self.stop_play(out);
-        match std::mem::replace(&mut self.state, State::Goodbye) {
+        // Once a visit is over, nothing that is dialled begins it again.
+        let after = match self.is_open() {
+            true => State::Goodbye,
+            false => State::OffHook {
+                until: now + OFF_HOOK_TONE,
+            },
+        };
+        match std::mem::replace(&mut self.state, after) {
+            // It was too short, and is deleted.
+            State::Undecided {
+                came: Some(news @ RecorderNews::Discarded(_)),
+                ..
+            } => self.news(now, news, out),
             State::Tone { take }
             | State::Starting { take, .. }
             | State::Undecided { take, .. }
@@ -348,7 +382,12 @@ impl Session {
             State::Starting { take, .. } | State::Recording(Recording { take, .. }) => {
                 self.finish(take, ended_by, now, out);
             }
-            State::Undecided { take, at } => self.finish(take, EndedBy::Key, at, out),
+            // The recorder was asked to end it.
+            State::Undecided { came, .. } => {
+                if let Some(news) = came {
+                    self.news(now, news, out);
+                }
+            }
             State::After { .. } => self.let_go(out),
             State::Choosing(Choosing {
                 chosen: Some(choice),

@@ -37,7 +37,7 @@ const CODE_PAUSE_LAST: Duration = Duration::from_secs(300);
 /// From the last prompt or recording to the off-hook tone.
 pub(super) const OFF_HOOK_AFTER: Duration = Duration::from_secs(60);
 /// How long the off-hook tone is played.
-const OFF_HOOK_TONE: Duration = Duration::from_secs(180);
+pub(super) const OFF_HOOK_TONE: Duration = Duration::from_secs(180);
 /// From the last prompt or recording to `ready = 0`.
 pub(super) const LEFT_OFF_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How long the lamp says *saved*.
@@ -290,6 +290,11 @@ impl Session {
         }
     }
 
+    /// Whether a visit is under way.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
     pub(super) fn is_working(&self) -> bool {
         let Parts {
             capture,
@@ -443,7 +448,7 @@ impl Session {
         self.current = None;
         self.state = State::OutOfOrder;
         self.quiet_since = now;
-        let prompts = if self.is_working() {
+        let prompts = if self.is_working() && self.offer.questions.is_empty() {
             let mut prompts = vec![Prompt::Word(Word::NoQuestion)];
             prompts.extend(self.answers_offered());
             prompts
@@ -606,17 +611,7 @@ impl Session {
             }
             State::Casting { until, .. } if until <= now => self.out_of_order(now, out),
             State::Recording(recording) => self.tick_recording(now, &recording, out),
-            State::Undecided { take, at } if at + DIGIT_GAP <= now => {
-                self.finish(take, EndedBy::Key, at, out);
-                let until = now + RECORDER_LIMIT;
-                self.state = State::Finishing {
-                    take,
-                    until,
-                    deletes: false,
-                    broken: false,
-                    next: None,
-                };
-            }
+            State::Undecided { until, .. } if until <= now => self.is_decided(now, None, out),
             State::Withdrawing(withdrawing) => self.tick_withdrawal(now, &withdrawing, out),
             State::Service(service) => self.tick_service(now, service, out),
             State::After { .. } | State::Voted { .. } | State::Goodbye | State::OutOfOrder

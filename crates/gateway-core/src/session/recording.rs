@@ -154,6 +154,14 @@ impl Session {
             | RecorderNews::Discarded(take)
             | RecorderNews::Failed(take) => take,
         };
+        if let State::Undecided { take, came, .. } = &mut self.state
+            && *take == about
+            && !matches!(news, RecorderNews::Voice { .. })
+        {
+            // It counts once it is known what was dialled.
+            came.get_or_insert(news);
+            return;
+        }
         // Test messages are not counted.
         let is_test = self.test_take == Some(about);
         match news {
@@ -265,7 +273,6 @@ impl Session {
             (
                 State::Tone { take }
                 | State::Starting { take, .. }
-                | State::Undecided { take, .. }
                 | State::Finishing { take, .. }
                 | State::Recording(Recording { take, .. }),
                 RecorderNews::Failed(_),

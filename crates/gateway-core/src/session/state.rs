@@ -9,7 +9,7 @@ use super::machine::{DIGIT_GAP, LEFT_OFF_AFTER, OFF_HOOK_AFTER, Session};
 use super::recording::Recording;
 use super::vote::{Ballot, Choosing};
 use super::withdraw::{SlowCode, Withdrawing};
-use super::{Key, KeySource, TakeId};
+use super::{Key, KeySource, RecorderNews, TakeId};
 use booth_contract::time::Mono;
 use std::time::Duration;
 
@@ -47,10 +47,13 @@ pub(super) enum State {
         until: Mono,
     },
     Recording(Recording),
-    /// The recording was ended by a dialled digit that may be the beginning of an emergency number.
+    /// The words were ended by a dialled digit that may be the beginning of an emergency number, which deletes them.
     Undecided {
         take: TakeId,
-        at: Mono,
+        /// Without a further digit of the number they are kept then.
+        until: Mono,
+        /// What the recorder said meanwhile.
+        came: Option<RecorderNews>,
     },
     /// The recorder ends the words, or deletes them.
     Finishing {
@@ -201,7 +204,7 @@ impl Session {
             | State::Finishing { until, .. }
             | State::Casting { until, .. } => Some(*until),
             State::Recording(recording) => Some(self.recording_deadline(recording)),
-            State::Undecided { at, .. } => Some(*at + DIGIT_GAP),
+            State::Undecided { until, .. } => Some(*until),
             State::Service(
                 Service::Starting { until, .. }
                 | Service::Speaking { until, .. }

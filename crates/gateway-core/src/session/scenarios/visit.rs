@@ -220,14 +220,100 @@ fn on_a_dial_the_second_digit_of_an_emergency_number_does_not_keep_the_take() {
     booth.seconds(4);
     booth.dial(1);
     assert_eq!(booth.state(), "after");
-    assert!(booth.ends().is_empty());
+    // The rest of the call is recorded by nobody.
+    assert_eq!(booth.ends(), [EndedBy::Key]);
+    assert_eq!(booth.stages(), [Stage::Held]);
     booth.seconds(2);
     booth.dial(2);
+    assert_eq!(booth.stages(), [Stage::Deleted]);
     assert_eq!(booth.count(Counter::EmergencyDialled), 1);
     assert_eq!(
         (booth.count(Counter::Clips), booth.count(Counter::Discarded)),
         (0, 1)
     );
+}
+
+#[test]
+fn a_take_is_kept_by_no_emergency_number_that_is_dialled_slowly() {
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    booth.voice(true);
+    booth.seconds(30);
+    let at = booth.now;
+    for digit in [1, 1, 2] {
+        booth.dial(digit);
+        booth.pass(Duration::from_millis(4_500));
+    }
+    let cut = booth.said.iter().find_map(|command| match command {
+        Command::Finish { at, .. } => Some(*at),
+        _ => None,
+    });
+    assert_eq!(cut, Some(at), "nothing is recorded from the first digit on");
+    assert_eq!(booth.stages(), [Stage::Deleted]);
+    assert_eq!(booth.count(Counter::EmergencyDialled), 1);
+    assert_eq!(booth.count(Counter::Clips), 0);
+    // Two digits and no third: what was said stays, once.
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    booth.voice(true);
+    booth.seconds(30);
+    booth.dial(1);
+    booth.dial(1);
+    booth.seconds(6);
+    assert!(booth.says(Word::MessageKept));
+    booth.hang_up();
+    assert_eq!(booth.stages(), [Stage::Closed(Publish::No)]);
+    assert_eq!(booth.count(Counter::Clips), 1);
+    // A hang-up meanwhile keeps it, too.
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    booth.voice(true);
+    booth.seconds(30);
+    booth.dial(1);
+    booth.hang_up();
+    assert_eq!(booth.stages(), [Stage::Closed(Publish::No)]);
+    // What was too short to keep is counted once, whatever follows.
+    for rest in [&[1, 2][..], &[3], &[]] {
+        let mut booth = Booth::new();
+        booth.reach_the_choice();
+        booth.dial(1);
+        booth.pass(Duration::from_millis(2_100));
+        booth.dial(1);
+        rest.iter().for_each(|digit| booth.dial(*digit));
+        booth.hang_up();
+        assert_eq!(booth.stages(), [Stage::TooShort], "{rest:?}");
+        assert_eq!(booth.count(Counter::Discarded), 1, "{rest:?}");
+    }
+}
+
+#[test]
+fn once_a_visit_is_over_no_digits_begin_it_again() {
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    booth.press(Key::Hash);
+    booth.seconds(200);
+    assert_eq!(booth.state(), "off_hook");
+    let armed = booth.armed().len();
+    for digits in [[1, 1, 2], [0, 0, 0]] {
+        booth.dial_all(&digits);
+        booth.seconds(10);
+        assert_eq!(booth.state(), "off_hook", "{digits:?}");
+    }
+    booth.dial(1);
+    booth.seconds(30);
+    assert_eq!(booth.armed().len(), armed);
+    assert_eq!(booth.played(&Prompt::Emergency), 1);
+}
+
+#[test]
+fn a_booth_whose_card_refuses_does_not_say_that_nothing_is_asked() {
+    let mut booth = Booth::new();
+    booth.reach_the_recording();
+    let take = TakeId(booth.session_take());
+    booth.input(Input::Recorder(RecorderNews::Failed(take)));
+    assert_eq!(booth.state(), "out_of_order");
+    assert!(!booth.says(Word::NoQuestion));
+    assert_eq!(booth.played(&Prompt::OutOfOrder), 1);
 }
 
 #[test]
