@@ -146,6 +146,7 @@ mod tests {
             bytes: size,
             size,
             number: 1,
+            is_part: true,
         };
         let mut learned = Learned::default();
         for _ in 0..CLOSED_AFTER_IT {
