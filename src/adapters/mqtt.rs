@@ -619,6 +619,10 @@ where
                 let Ok(topic) = String::from_utf8(message.topic.to_vec()) else {
                     return Ok(());
                 };
+                // On a slow line prompts take their time, and what the broker owes comes after them.
+                if self.subscribed.contains(&topic) {
+                    self.moved_at = Instant::now();
+                }
                 self.unreported.push(MqttEvent::Incoming {
                     topic,
                     payload: message.payload.to_vec(),

@@ -297,8 +297,14 @@ impl Writing {
             None => looked,
         };
         let why = match looked {
+            // Named, not copied: its citizen may delete it yet.
             Looked::Unfinished(_) if self.running.is_some() => {
-                "the card has not taken its end yet: the booth finishes it as soon as the card takes writes, and a later export has it".into()
+                self.left.push(LeftFile {
+                    file: None,
+                    path: file.path.display().to_string(),
+                    why: "the card has not taken its end yet: the booth finishes it as soon as the card takes writes, and a later export has it".into(),
+                });
+                return Ok(());
             }
             Looked::Whole(whole) => return self.clip(&whole),
             Looked::Nothing => return Ok(()),

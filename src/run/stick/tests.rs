@@ -179,7 +179,7 @@ fn what_leaves_the_card_or_is_being_said_during_an_export_is_no_fault_of_it() {
     let receipt = exported.receipt;
     assert_eq!((receipt.clips.len(), receipt.withdrawals.len()), (2, 0));
     assert_eq!(receipt.left, [], "nothing is called damaged");
-    // Its end is not on the card yet: it is named as left, with what is there of it.
+    // Its end is not on the card yet: it is named as left, and not copied: its citizen may delete it yet.
     drop(writer);
     let owed = running
         .export(&rig.stick().join("owed"), &mut |_| true)
@@ -187,7 +187,7 @@ fn what_leaves_the_card_or_is_being_said_during_an_export_is_no_fault_of_it() {
         .receipt;
     assert_eq!((owed.clips.len(), owed.left.len()), (2, 1), "{owed:?}");
     assert!(owed.left[0].why.contains("a later export"), "{owed:?}");
-    assert!(owed.left[0].file.is_some());
+    assert_eq!(owed.left[0].file, None);
     // Finished: it is copied. Deleted by its citizen: not any more.
     let late = rig.spool.mend().kept.remove(0);
     let own = Own {
