@@ -383,8 +383,7 @@ where
             self.report().await;
             let dead_at = self.line.dead_at();
             let is_due = self.phase != Phase::Connecting || self.stopping.is_some();
-            let owed_until = self.owed_until();
-            let dues = [Some(dead_at), self.stopping, owed_until];
+            let dues = [self.stopping, self.owed_until()];
             let deadline = dues.into_iter().flatten().fold(dead_at, Instant::min);
             let wants_messages = self.has_room();
             tokio::select! {

@@ -15,7 +15,7 @@ use super::http::{self, Names};
 use super::keys::Keyring;
 use super::receipts::{Opener, ReceiptKey};
 use super::relay::Relay;
-use super::serve::{ServeError, expected_keys, listen, signal};
+use super::serve::{ServeError, Signals, expected_keys, listen};
 use super::store::copy::StoreCopy;
 use super::store::{BrokerStatus, StoreError, StoreViews};
 use super::view::Views;
@@ -116,13 +116,11 @@ pub async fn serve(config: HubConfig) -> Result<(), ServeError> {
             log::info!("[desk] hub names no hub: messages are heard here, and nothing is decided")
         }
     }
-    let mut term = signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut signals = Signals::hear()?;
     let mut due = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
-            _ = term.recv() => break,
-            _ = interrupt.recv() => break,
+            () = signals.one() => break,
             death = crew.death() => return Err(death.into()),
             _ = due.tick() => {}
         }

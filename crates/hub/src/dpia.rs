@@ -64,8 +64,8 @@ pub fn write(config: &HubConfig, language: &str, folder: &Path) -> Result<Vec<Pa
             (id, booth.name.clone(), booth.place.clone())
         })
         .collect();
-    let zone = jiff::tz::TimeZone::get(&config.city.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let day = clock::wall().to_zoned_datetime(zone).date().to_string();
+    let now = clock::wall().to_zoned_datetime(config.city.zone());
+    let day = now.date().to_string();
     let privacy = &config.privacy;
     let processing = Processing {
         city: &config.city,

@@ -252,8 +252,8 @@ pub async fn serve_witnessed(
     Ok(result?)
 }
 
-/// The signals that end a process.
-pub(crate) struct Signals {
+/// The signals that end a process: SIGTERM and SIGINT.
+pub struct Signals {
     term: Signal,
     interrupt: Signal,
 }
@@ -263,11 +263,19 @@ impl Signals {
     ///
     /// # Errors
     /// A system that gives none.
-    pub(crate) fn hear() -> Result<Self, ServeError> {
+    pub fn hear() -> Result<Self, ServeError> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Waits for one of them.
+    pub async fn one(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Waits for one of them, or for a death. Whether the link has ended by itself.
@@ -278,8 +286,7 @@ impl Signals {
     ) -> (Result<(), Death>, bool) {
         let mut link_is_over = false;
         let result = tokio::select! {
-            _ = self.term.recv() => Ok(()),
-            _ = self.interrupt.recv() => Ok(()),
+            () = self.one() => Ok(()),
             death = crew.death() => Err(death),
             ended = &mut link => {
                 link_is_over = true;
@@ -483,7 +490,7 @@ async fn listen_on(
     Ok((listener, address))
 }
 
-pub(crate) fn signal(kind: SignalKind) -> Result<Signal, ServeError> {
+fn signal(kind: SignalKind) -> Result<Signal, ServeError> {
     tokio::signal::unix::signal(kind).map_err(ServeError::System)
 }
 

@@ -168,21 +168,31 @@ pub(crate) fn answer(city: &City, person: &Person, alarm: i64) -> Result<bool, C
     })
 }
 
-/// Tells contacts until it is dropped. Each way has its own turn: no webhook waits for a mail server.
+/// Tells contacts until it is dropped.
 pub(crate) async fn work(city: Arc<City>) {
-    tokio::join!(tell(&city, Way::Mail), tell(&city, Way::Webhook));
+    let failed = |error| log::error!(about = "alarms"; "an alarm waits: {error}");
+    by_each_way(&city, LOOK_EVERY, tell_due, failed).await;
 }
 
-async fn tell(city: &Arc<City>, way: Way) {
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        look.tick().await;
-        let told = city.aside(move |city| tell_due(city, clock::wall(), way));
-        if let Err(error) = told.await {
-            log::error!(about = "alarms"; "an alarm waits: {error}");
+/// Tells who is due by each way until it is dropped. Each way has its own turn: no webhook waits for a mail server.
+pub(crate) async fn by_each_way(
+    city: &Arc<City>,
+    look_every: Duration,
+    tell_due: fn(&City, Timestamp, Way) -> Result<(), CityError>,
+    failed: fn(CityError),
+) {
+    let by = async |way| {
+        let mut look = tokio::time::interval(look_every);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let told = city.aside(move |city| tell_due(city, clock::wall(), way));
+            if let Err(error) = told.await {
+                failed(error);
+            }
         }
-    }
+    };
+    tokio::join!(by(Way::Mail), by(Way::Webhook));
 }
 
 /// The pause after so many tries.

@@ -242,10 +242,8 @@ fn an_answer_within_half_an_hour_leaves_the_second_contact_alone() {
     assert_ne!(raised_by(&city, &who, "a", "").expect("raised"), alarm);
 }
 
-#[test]
-fn what_fails_is_tried_again_with_growing_pauses_and_a_redirect_is_not_followed() {
-    let keys = tempfile::tempdir().expect("a folder");
-    let (webhook, requests) = webhook_server(&["302 Found", "500 Internal Server Error", "200 OK"]);
+/// One contact, who is told by this mail server and by this webhook.
+fn by_both_ways(mail_server: &str, webhook: String, key: std::path::PathBuf) -> CityConfig {
     let mut config = CityConfig::default();
     config.alarm = AlarmConfig {
         first: Contact {
@@ -253,12 +251,20 @@ fn what_fails_is_tried_again_with_growing_pauses_and_a_redirect_is_not_followed(
             webhook: Some(webhook),
             ..Contact::default()
         },
-        // Nobody listens there.
-        smtp: Some("smtp://127.0.0.1:1".into()),
+        smtp: Some(format!("smtp://{mail_server}")),
         from: "booths@city.example".into(),
-        webhook_key_file: Some(key_file(&keys)),
+        webhook_key_file: Some(key),
         ..AlarmConfig::default()
     };
+    config
+}
+
+#[test]
+fn what_fails_is_tried_again_with_growing_pauses_and_a_redirect_is_not_followed() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let (webhook, requests) = webhook_server(&["302 Found", "500 Internal Server Error", "200 OK"]);
+    // Nobody listens there.
+    let config = by_both_ways("127.0.0.1:1", webhook, key_file(&keys));
     let (city, _folder) = alarmed(config);
     let mut now = clock::wall();
     let pauses = [0, 10, 30];
@@ -289,21 +295,8 @@ fn a_webhook_does_not_wait_for_a_mail_server() {
     let (webhook, requests) = webhook_server(&["500 Internal Server Error", "200 OK"]);
     // It takes the connection and never says a word.
     let hangs = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let mut config = CityConfig::default();
-    config.alarm = AlarmConfig {
-        first: Contact {
-            mail: Some("vagt@city.example".into()),
-            webhook: Some(webhook),
-            ..Contact::default()
-        },
-        smtp: Some(format!(
-            "smtp://{}",
-            hangs.local_addr().expect("an address")
-        )),
-        from: "booths@city.example".into(),
-        webhook_key_file: Some(key_file(&keys)),
-        ..AlarmConfig::default()
-    };
+    let server = hangs.local_addr().expect("an address").to_string();
+    let config = by_both_ways(&server, webhook, key_file(&keys));
     let (city, _folder) = alarmed(config);
     let now = clock::wall();
     std::thread::scope(|threads| {

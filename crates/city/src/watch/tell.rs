@@ -18,7 +18,7 @@ use ureq::Agent;
 use super::WatchConfig;
 use super::keep::word;
 use crate::City;
-use crate::alarm::{Way, mail, pause, webhook};
+use crate::alarm::{Way, by_each_way, mail, pause, webhook};
 use crate::store::CityError;
 
 /// How often it is looked for what is due.
@@ -115,23 +115,11 @@ fn severity_of(text: &str) -> Severity {
 /// Tells who is on duty, and lets the heart beat, until it is dropped. Webhooks go out and the heart beats on while a mail server keeps everybody
 /// waiting.
 pub(crate) async fn work(city: Arc<City>) {
+    let failed = |error| log::error!(about = "watch"; "an alert waits: {error}");
     tokio::join!(
-        tell(&city, Way::Mail),
-        tell(&city, Way::Webhook),
+        by_each_way(&city, LOOK_EVERY, tell_due, failed),
         live(&city)
     );
-}
-
-async fn tell(city: &Arc<City>, way: Way) {
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        look.tick().await;
-        let told = city.aside(move |city| tell_due(city, clock::wall(), way));
-        if let Err(error) = told.await {
-            log::error!(about = "watch"; "an alert waits: {error}");
-        }
-    }
 }
 
 async fn live(city: &Arc<City>) {

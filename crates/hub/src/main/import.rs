@@ -1,6 +1,5 @@
 //! `booth-hub import`: which store takes the clips of a pulled card, and what is said of it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,10 +11,9 @@ use booth_hub::config::HubConfig;
 use booth_hub::imports;
 use booth_hub::imports::card::{self, Exported};
 use booth_hub::recordings::Keeper;
-use booth_hub::serve::{self, ServeError};
+use booth_hub::serve::{self, ServeError, Signals};
 use booth_hub::side_door::RunningHub;
 use booth_hub::store::{Store, StoreError};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 
@@ -44,9 +42,7 @@ pub(super) async fn run(
     booth: Option<String>,
     json: bool,
 ) -> Result<(), Failure> {
-    let refused = |error: io::Error| Failure::Operation(format!("the system refuses: {error}"));
-    let mut term = signal(SignalKind::terminate()).map_err(refused)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut signals = Signals::hear()?;
     let is_to_end = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&is_to_end);
     let work = move || take_in(&config, &source, booth.as_deref(), json, &told);
@@ -54,8 +50,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             taken = &mut work => return taken.unwrap_or_else(|death| Err(Failure::Operation(death.to_string()))),
-            _ = term.recv() => is_to_end.store(true, Ordering::Relaxed),
-            _ = interrupt.recv() => is_to_end.store(true, Ordering::Relaxed),
+            () = signals.one() => is_to_end.store(true, Ordering::Relaxed),
         }
     }
 }
