@@ -1,8 +1,8 @@
 //! A card, an image of one or a spool's folder, exported by `booth-gateway` into a folder that lives as long as its import.
 //!
 //! Owns: the folder `importing` beside the store, with one folder in it for each import. Whoever imports holds a lock on its own, so that two do not
-//! disturb each other, and what a kill has left is overwritten and deleted by the next import and by the hub's next start. Never does: read a card
-//! itself, or begin without room for everything above the store's reserve.
+//! disturb each other, and what a kill has left is overwritten and deleted by the next import of the same user, and by the hub's next start where
+//! it is the hub's own user's. Never does: read a card itself, or begin without room for everything above the store's reserve.
 #![allow(clippy::disallowed_methods)] // makes and wipes the folder, runs the other program
 
 use std::fs::{self, DirBuilder, File};
